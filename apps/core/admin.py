@@ -1,0 +1,1 @@
+"""The admin's base class and the floor's own pages."""

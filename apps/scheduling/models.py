@@ -1,0 +1,296 @@
+"""Accounts, media, posts, deliveries and attempts: the rows that decide what is published."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from apps.core.fields import EncryptedField
+from apps.core.ids import uuid7
+from apps.personas.models import Hold, Persona
+
+DAY = timedelta(days=1)
+
+
+class SocialAccount(models.Model):
+    """A persona's account on one network, with its credentials encrypted at rest."""
+
+    class Status(models.TextChoices):
+        UNTESTED = "untested", "Not tested yet"
+        WORKING = "working", "Working"
+        RECONNECT = "reconnect", "Reconnect"
+        PAUSED = "paused", "Paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    persona = models.ForeignKey(Persona, models.PROTECT, related_name="accounts")
+    network = models.CharField(max_length=30)
+    handle = models.CharField(max_length=200, help_text="As the network writes it.")
+    server = models.URLField(
+        max_length=300, blank=True, help_text="Where the network has many servers: its address."
+    )
+    credentials = EncryptedField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.UNTESTED)
+    status_detail = models.CharField(max_length=500, blank=True, editable=False)
+    # What the server said of itself at the last test: its limits, our id there.
+    facts = models.JSONField(default=dict, blank=True, editable=False)
+    # A rate limit concerns the whole account: none of its posts goes out before this.
+    wait_until = models.DateTimeField(null=True, blank=True, editable=False)
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("persona", "network", "handle")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["network", "server", "handle"],
+                name="an_account_belongs_to_one_persona",
+                violation_error_message="This account is connected already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.handle} on {self.network}"
+
+
+class Media(models.Model):
+    """An uploaded image: checked by its content, never overwritten in place."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    file = models.ImageField(upload_to="media/%Y/%m/", width_field="width", height_field="height")
+    mime = models.CharField(max_length=40, editable=False)
+    size = models.PositiveBigIntegerField(editable=False, help_text="Bytes.")
+    width = models.PositiveIntegerField(editable=False)
+    height = models.PositiveIntegerField(editable=False)
+    sha256 = models.CharField(max_length=64, editable=False)
+    alt = models.TextField(
+        max_length=2_000, blank=True, help_text="What it shows, for people who cannot see it."
+    )
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name_plural = "media"
+
+    def __str__(self) -> str:
+        return self.file.name.rsplit("/", 1)[-1]
+
+
+class Post(models.Model):
+    """What a persona says, and when; each account it goes to is a Delivery."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    persona = models.ForeignKey(Persona, models.PROTECT, related_name="posts")
+    text = models.TextField(blank=True)
+    link = models.URLField(max_length=1_000, blank=True)
+    hashtags = models.JSONField(default=list, blank=True, help_text='As in ["lisbon", "fog"].')
+    media = models.ManyToManyField(Media, through="PostMedia", related_name="posts")
+    scheduled_at = models.DateTimeField(db_index=True)
+    too_late_after = models.DurationField(
+        null=True,
+        blank=True,
+        default=DAY,
+        help_text="Later than this after its time, the post is missed instead of sent; "
+        "empty means never too late.",
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-scheduled_at",)
+
+    def __str__(self) -> str:
+        return self.text[:60] or self.link or "(media only)"
+
+    @property
+    def too_late_at(self) -> datetime | None:
+        return None if self.too_late_after is None else self.scheduled_at + self.too_late_after
+
+
+class PostMedia(models.Model):
+    """A media file's place in a post."""
+
+    post = models.ForeignKey(Post, models.CASCADE)
+    media = models.ForeignKey(Media, models.PROTECT)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ("position",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["post", "position"], name="one_media_per_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.media}"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def due(self, now: datetime) -> Self:
+        """What ought to be on its way by `now`, whether or not something holds it."""
+        return self.filter(state=Delivery.State.SCHEDULED, due_at__lte=now)
+
+    def claimable(self, now: datetime) -> Self:
+        """What may go out now: due, in time, its account healthy, its persona free to speak."""
+        held = Hold.objects.filter(Q(persona=None) | Q(persona=OuterRef("account__persona")))
+        return self.due(now).filter(
+            ~Exists(held),
+            Q(too_late_at=None) | Q(too_late_at__gt=now),
+            Q(account__wait_until=None) | Q(account__wait_until__lte=now),
+            account__status__in=[SocialAccount.Status.UNTESTED, SocialAccount.Status.WORKING],
+            account__persona__is_active=True,
+        )
+
+    def too_late(self, now: datetime) -> Self:
+        """What waited past its limit."""
+        return self.filter(state=Delivery.State.SCHEDULED, too_late_at__lte=now)
+
+    def unfinished(self) -> Self:
+        """Whatever is neither published nor given up."""
+        return self.filter(state__in=Delivery.UNFINISHED)
+
+
+class Delivery(models.Model):
+    """One post on one account: the unit of work. docs/architecture.md draws its states."""
+
+    class State(models.TextChoices):
+        SCHEDULED = "scheduled", "Scheduled"
+        CLAIMED = "claimed", "Preparing"
+        SENDING = "sending", "Sending"
+        PUBLISHED = "published", "Published"
+        FAILED = "failed", "Failed"
+        UNCONFIRMED = "unconfirmed", "Unconfirmed"
+        NEEDS_REVIEW = "needs_review", "Needs a decision"
+        CANCELLED = "cancelled", "Cancelled"
+        HELD = "held", "Held"
+        MISSED = "missed", "Missed"
+
+    UNFINISHED: ClassVar[tuple[str, ...]] = (
+        State.SCHEDULED,
+        State.CLAIMED,
+        State.SENDING,
+        State.UNCONFIRMED,
+        State.NEEDS_REVIEW,
+        State.HELD,
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    post = models.ForeignKey(Post, models.CASCADE, related_name="deliveries")
+    account = models.ForeignKey(SocialAccount, models.PROTECT, related_name="deliveries")
+    state = models.CharField(max_length=12, choices=State, default=State.SCHEDULED)
+    # When the next try is due: the post's time at first, later for a retry.
+    due_at = models.DateTimeField()
+    too_late_at = models.DateTimeField(null=True, blank=True)
+    override = models.JSONField(
+        default=dict, blank=True, help_text="This account's own text, link or hashtags."
+    )
+
+    # The network's key for this post, random: a restored database must not reuse another post's.
+    key = models.CharField(max_length=64, unique=True, editable=False)
+    # The post as first handed to the network; every retry sends exactly this.
+    frozen = models.JSONField(default=dict, blank=True, editable=False)
+    # Upload and container ids gathered before the call.
+    progress = models.JSONField(default=dict, blank=True, editable=False)
+
+    # Who works on it now: a new random claim each time, so that a late worker's writes miss.
+    claim = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    # Temporary failures in a row; they space the retries.
+    retries = models.PositiveIntegerField(default=0, editable=False)
+    # An attempt ended without an answer and nobody has found out yet: never assume it is absent.
+    maybe_sent = models.BooleanField(default=False, editable=False)
+
+    remote_id = models.CharField(max_length=500, blank=True, editable=False)
+    remote_url = models.URLField(max_length=1_000, blank=True, editable=False)
+    published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    error_code = models.CharField(max_length=60, blank=True, editable=False)
+    error = models.TextField(blank=True, editable=False)
+    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("due_at", "id")
+        verbose_name_plural = "deliveries"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["post", "account"], name="one_delivery_per_account")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Partial: the sweep's cost follows what waits, not what was ever published.
+            models.Index(
+                fields=["due_at"], name="deliveries_waiting", condition=Q(state="scheduled")
+            ),
+            models.Index(
+                fields=["lease_until"],
+                name="deliveries_in_hand",
+                condition=Q(state__in=["claimed", "sending", "unconfirmed"]),
+            ),
+            models.Index(
+                fields=["too_late_at"], name="deliveries_expiring", condition=Q(state="scheduled")
+            ),
+            models.Index(fields=["state", "-changed_at"], name="deliveries_by_state"),
+            models.Index(fields=["claim"], name="deliveries_by_claim", condition=~Q(claim=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post} -> {self.account}"
+
+
+class Attempt(models.Model):
+    """One try, written before the network is touched, and what came of it."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "open", "Under way"
+        PUBLISHED = "published", "Published"
+        TEMPORARY = "temporary", "Failed, will be tried again"
+        PERMANENT = "permanent", "Refused"
+        RECONNECT = "reconnect", "Credentials refused"
+        UNCONFIRMED = "unconfirmed", "No answer"
+        FOUND = "found", "Found on the network"
+        ABSENT = "absent", "Not on the network"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts")
+    claim = models.UUIDField()
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.OPEN)
+    detail = models.TextField(blank=True, help_text="The network's words.")
+
+    class Meta:
+        ordering = ("started_at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()} at {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def took(self) -> timedelta | None:
+        return self.finished_at - self.started_at if self.finished_at else None
+
+
+class WallPost(models.Model):
+    """A post on the Wall, the network that Gator itself runs at /wall/<handle>/."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    key = models.CharField(max_length=64, unique=True)
+    handle = models.CharField(max_length=200)
+    text = models.TextField(blank=True)
+    link = models.URLField(max_length=1_000, blank=True)
+    # What the page shows: [{"url", "alt", "width", "height"}].
+    images = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["handle", "-created_at"], name="wall_by_handle")
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:60]

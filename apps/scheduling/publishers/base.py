@@ -1,0 +1,296 @@
+"""What a network must answer, in plain data: a publisher is one file that subclasses Publisher.
+
+Publishers know nothing of the database. They raise one of four errors, and the error alone decides
+what happens next (`retrying.py`): Temporary, Permanent, Unconfirmed, NeedsReconnect.
+"""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, ClassVar
+
+import regex
+
+# -- What can go wrong --------------------------------------------------------------------------
+
+
+class PublishError(Exception):
+    """Why a call did not end in a published post; `code` is stable, the message is for people."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or type(self).__name__.lower()
+
+
+class Temporary(PublishError):
+    """Nothing was published, and trying again later may help."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        retry_after: float | None = None,
+        whole_account: bool = False,
+    ) -> None:
+        """`retry_after` in seconds, as the network said; `whole_account`: its other posts wait too."""
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+        self.whole_account = whole_account
+
+
+class Permanent(PublishError):
+    """Nothing was published, and trying the same again cannot help."""
+
+
+class Unconfirmed(PublishError):
+    """The request left, the answer did not come: the post may or may not be there."""
+
+
+class NeedsReconnect(PublishError):
+    """Nothing was published: the account's credentials are no longer accepted."""
+
+
+# -- What a network is asked --------------------------------------------------------------------
+
+
+class Safety(Enum):
+    """What the network offers after a crash between request and answer."""
+
+    KEYED = "keyed"  # the same key again is the same post
+    LISTABLE = "listable"  # our own posts can be listed and compared
+    BLIND = "blind"  # neither: a person has to look
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialField:
+    """One thing an account must give, as the form asks for it."""
+
+    name: str
+    label: str
+    help: str = ""
+    secret: bool = True
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What fits into one post; None and an empty set mean that the network sets no such limit."""
+
+    characters: int | None = None
+    bytes: int | None = None
+    images: int = 0
+    image_bytes: int | None = None
+    image_types: frozenset[str] = frozenset()
+    alt_characters: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """One media file of a post; `read` loads it (bytes) when the network wants it."""
+
+    name: str
+    mime: str
+    size: int
+    width: int
+    height: int
+    alt: str
+    sha256: str
+    url: str
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Where to publish and with whose right; `facts` is what the server said at the last test."""
+
+    id: str
+    handle: str
+    server: str = ""
+    credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    # renew(seen, refresh) -> credentials: calls refresh(seen) unless somebody else renewed `seen`
+    # meanwhile, and keeps the result; one caller at a time, since refresh tokens work only once.
+    renew: "Renew" = field(default=lambda seen, refresh: refresh(seen), repr=False, compare=False)
+
+
+Renew = Callable[
+    [Mapping[str, Any], Callable[[Mapping[str, Any]], Mapping[str, Any]]], Mapping[str, Any]
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """One post as it goes to one account: frozen before the first call, the same at every retry."""
+
+    key: str
+    text: str
+    created_at: datetime
+    link: str = ""
+    hashtags: tuple[str, ...] = ()
+    language: str = "en"
+    attachments: tuple[Attachment, ...] = ()
+    # What `prepare` achieved so far: upload ids, container ids.
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def full_text(self) -> str:
+        """The text, the link unless the text has it, and the hashtags that the text lacks."""
+        parts = [self.text]
+        if self.link and self.link not in self.text:
+            parts.append(self.link)
+        present = {tag.casefold() for tag in regex.findall(r"#(\w+)", self.text)}
+        missing = [f"#{tag}" for tag in self.hashtags if tag.casefold() not in present]
+        if missing:
+            parts.append(" ".join(missing))
+        return "\n\n".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The network's word that the post is there."""
+
+    remote_id: str
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whom the credentials belong to, and what the server says of itself (`facts`)."""
+
+    handle: str
+    remote_id: str = ""
+    url: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why a post does not fit a network: the field it lies in, a stable code, words for people."""
+
+    field: str
+    code: str
+    message: str
+
+
+def graphemes(text: str) -> int:
+    """How many characters a reader sees (extended grapheme clusters, Unicode UAX #29)."""
+    return len(regex.findall(r"\X", text))
+
+
+class Publisher(ABC):
+    """One network. Made once per process and used by many threads: keep no state of a call here."""
+
+    label: ClassVar[str]
+    safety: ClassVar[Safety]
+    # How long the network remembers a key (KEYED only); None is for ever.
+    key_life: ClassVar[timedelta | None] = None
+    needs_server: ClassVar[bool] = False
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
+
+    def new_key(self) -> str:
+        """A random key for a new delivery: never derived from a row's id, which a restore reuses."""
+        return secrets.token_hex(16)
+
+    def limits(self, account: Account) -> Limits:
+        """What fits into one post on this account."""
+        return Limits()
+
+    def count(self, text: str, account: Account) -> int:
+        """The length of `text` as this network counts it."""
+        return graphemes(text)
+
+    def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
+        """Everything that would make the network refuse this post; empty when it fits."""
+        limits = self.limits(account)
+        text = outgoing.full_text
+        problems = []
+        if not text.strip() and not outgoing.attachments:
+            problems.append(Problem(field="text", code="empty", message="Nothing to publish."))
+        length = self.count(text, account)
+        if limits.characters is not None and length > limits.characters:
+            problems.append(
+                Problem(
+                    field="text",
+                    code="text_too_long",
+                    message=f"{self.label} takes {limits.characters:,} characters; "
+                    f"this is {length:,} with its link and hashtags.",
+                )
+            )
+        size = len(text.encode())
+        if limits.bytes is not None and size > limits.bytes:
+            problems.append(
+                Problem(
+                    field="text",
+                    code="text_too_long",
+                    message=f"{self.label} takes {limits.bytes:,} bytes; this is {size:,}.",
+                )
+            )
+        if len(outgoing.attachments) > limits.images:
+            problems.append(
+                Problem(
+                    field="media",
+                    code="too_many_media",
+                    message=f"{self.label} takes {limits.images} images; "
+                    f"these are {len(outgoing.attachments)}.",
+                )
+            )
+        for attachment in outgoing.attachments:
+            problems += self._check_attachment(attachment, limits)
+        return problems
+
+    def _check_attachment(self, attachment: Attachment, limits: Limits) -> list[Problem]:
+        problems = []
+        if limits.image_types and attachment.mime not in limits.image_types:
+            kinds = ", ".join(sorted(limits.image_types))
+            problems.append(
+                Problem(
+                    field="media",
+                    code="media_type",
+                    message=f"{self.label} takes {kinds}; {attachment.name} is {attachment.mime}.",
+                )
+            )
+        if limits.image_bytes is not None and attachment.size > limits.image_bytes:
+            problems.append(
+                Problem(
+                    field="media",
+                    code="media_too_large",
+                    message=f"{self.label} takes {limits.image_bytes:,} bytes per image; "
+                    f"{attachment.name} has {attachment.size:,}.",
+                )
+            )
+        if limits.alt_characters is not None and graphemes(attachment.alt) > limits.alt_characters:
+            problems.append(
+                Problem(
+                    field="media",
+                    code="alt_too_long",
+                    message=f"{self.label} takes {limits.alt_characters:,} characters "
+                    f"of description; {attachment.name} has {graphemes(attachment.alt):,}.",
+                )
+            )
+        return problems
+
+    @abstractmethod
+    def test(self, account: Account) -> Identity:
+        """Ask the network who we are, publishing nothing; raises Temporary or NeedsReconnect."""
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        """Everything before the one call that publishes, such as uploads; returns the progress.
+
+        Call `save(progress)` after each step: a restart continues there. Raises Temporary,
+        Permanent or NeedsReconnect, never Unconfirmed: nothing here is visible to readers.
+        """
+        return outgoing.progress
+
+    @abstractmethod
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        """The one call that makes the post visible. Raises any of the four errors."""
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        """LISTABLE networks: our post among those made since `since`, or None if it is not there."""
+        raise NotImplementedError(f"{self.label} cannot list its posts.")

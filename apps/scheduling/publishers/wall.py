@@ -1,0 +1,53 @@
+"""The Wall: the network Gator itself runs, where a post is a row shown at /wall/<handle>/."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from apps.scheduling.models import WallPost
+from apps.scheduling.publishers.base import (
+    Account,
+    Identity,
+    Limits,
+    Outgoing,
+    Publisher,
+    Receipt,
+    Safety,
+    Temporary,
+)
+
+
+class Wall(Publisher):
+    """Keyed by a unique column: publishing the same key again finds the row that is there."""
+
+    label: ClassVar[str] = "Wall"
+    safety: ClassVar[Safety] = Safety.KEYED
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(images=10)
+
+    def test(self, account: Account) -> Identity:
+        return Identity(handle=account.handle, url=self._page(account))
+
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        try:
+            row, _ = WallPost.objects.get_or_create(
+                key=outgoing.key,
+                defaults={
+                    "handle": account.handle,
+                    "text": outgoing.full_text,
+                    "link": outgoing.link,
+                    "created_at": outgoing.created_at,
+                    "images": [
+                        {"url": each.url, "alt": each.alt, "size": [each.width, each.height]}
+                        for each in outgoing.attachments
+                    ],
+                },
+            )
+        except DatabaseError as error:
+            raise Temporary(f"The Wall's database did not answer: {error}") from error
+        return Receipt(remote_id=str(row.id), url=f"{self._page(account)}{row.id}/")
+
+    def _page(self, account: Account) -> str:
+        return f"{settings.GATOR_PUBLIC_URL}/wall/{account.handle}/"

@@ -1,0 +1,9 @@
+"""The ASGI application: uvicorn runs it in `up`, daphne in `runserver`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gator.settings")
+
+application = get_asgi_application()

@@ -1,0 +1,332 @@
+"""Every setting of Gator, read from the environment; .env.example has a line for each."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from gator import env, logs, valkey
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+# -- Where things are ---------------------------------------------------------------------------
+
+GATOR_VAR = env.folder("GATOR_VAR", BASE_DIR / "var")
+KEYS_DIR = env.folder("GATOR_KEYS", GATOR_VAR / "keys")
+BACKUP_DIR = env.folder("BACKUP_DIR", GATOR_VAR / "backups")
+CONTENT_STORAGE_PATH = env.folder("CONTENT_STORAGE_PATH", GATOR_VAR / "content")
+env.refuse_nesting(
+    GATOR_KEYS=KEYS_DIR, BACKUP_DIR=BACKUP_DIR, CONTENT_STORAGE_PATH=CONTENT_STORAGE_PATH
+)
+BACKUP_RETENTION_DAYS = env.integer("BACKUP_RETENTION_DAYS", 30, at_least=1)
+
+GATOR_BIND = env.bind("GATOR_BIND", "127.0.0.1:8000")
+GATOR_PUBLIC_URL = env.url(
+    "GATOR_PUBLIC_URL", f"http://localhost:{GATOR_BIND[1]}", schemes=("http", "https")
+).rstrip("/")
+GATOR_DEMO = env.boolean("GATOR_DEMO", True)
+GATOR_ADMIN_PASSWORD = env.text("GATOR_ADMIN_PASSWORD")
+
+# -- Who may speak to us ------------------------------------------------------------------------
+
+SECRET_KEY = env.kept_secret("SECRET_KEY", KEYS_DIR / "secret_key")
+DEBUG = env.boolean("DEBUG", False)
+_public = urlsplit(GATOR_PUBLIC_URL)
+_https = _public.scheme == "https"
+ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+if _public.hostname and _public.hostname not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS.append(_public.hostname)
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Staff may name private hosts (an Ollama next door); every other private address is refused.
+GATOR_ALLOWED_PRIVATE_HOSTS = env.listing("GATOR_ALLOWED_PRIVATE_HOSTS")
+METRICS_TOKEN = env.kept_secret("METRICS_TOKEN", KEYS_DIR / "metrics_token")
+
+AUTH_USER_MODEL = "core.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/admin/"
+
+# -- Applications -------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    # daphne only serves `runserver`; it brings Twisted (20 MB), which no other process needs.
+    *(["daphne"] if "runserver" in sys.argv else []),
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "apps.core",
+    "apps.personas",
+    "apps.sentiment",
+    "apps.scheduling",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.middleware.ContentSecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "gator.urls"
+ASGI_APPLICATION = "gator.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# -- The database: SQLite embedded, or what DATABASE_URL names ----------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+_database_url = env.text("DATABASE_URL")
+try:
+    _database: dict[str, Any] = dict(
+        dj_database_url.parse(_database_url)
+        if _database_url
+        else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(GATOR_VAR / "gator.sqlite3")}
+    )
+except (ValueError, KeyError):
+    raise env.BadSetting(
+        "DATABASE_URL is not an address, as in postgres://user:password@host:5432/gator."
+    ) from None
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        # IMMEDIATE takes the write lock at BEGIN: several processes wait instead of failing.
+        "transaction_mode": "IMMEDIATE",
+        # FULL: with NORMAL a power cut can lose an attempt that was committed before the call.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+    }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+    }
+    _database["CONN_HEALTH_CHECKS"] = True
+else:
+    raise env.BadSetting("DATABASE_URL must start with postgres:// or sqlite:///.")
+DATABASES = {"default": _database}
+
+# -- Redis: Valkey embedded, or what REDIS_URL names --------------------------------------------
+
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+EMBEDDED_VALKEY = not REDIS_URL
+if EMBEDDED_VALKEY:
+    try:
+        REDIS_URL = valkey.embedded_url(GATOR_VAR)
+    except OSError as error:
+        raise env.BadSetting(f"GATOR_VAR: {error}") from None
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "gator",
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+    }
+}
+
+# -- Celery: rows are the truth, these queues carry hints ---------------------------------------
+
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL") or valkey.celery_url(REDIS_URL)
+CELERY_RESULT_BACKEND = env.text("CELERY_RESULT_BACKEND") or valkey.celery_url(REDIS_URL)
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = 86_400
+CELERY_TASK_DEFAULT_QUEUE = "work"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_TASK_ROUTES = {"apps.scheduling.tasks.*": {"queue": "publishing"}}
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ETA_TASK_LIMIT = 1_000
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A request that wakes a worker must not hang on a dead broker: the sweep finds the row anyway.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
+CELERY_BEAT_SCHEDULER = "apps.core.beat:LeasedScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# -- Plug-ins and events ------------------------------------------------------------------------
+
+PUBLISHERS = {
+    "wall": {"BACKEND": "apps.scheduling.publishers.wall.Wall"},
+    "bluesky": {"BACKEND": "apps.scheduling.publishers.bluesky.Bluesky"},
+    "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},
+    "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
+}
+EVENTS = {
+    "database_restored": ["apps.scheduling.services.hold_unfinished"],
+}
+
+# -- The API ------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.core.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.StaffWithModelPermission"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Newest",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+        "rest_framework.throttling.ScopedRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "anon": env.text("THROTTLE_ANON", "60/min"),
+        "user": env.text("THROTTLE_USER", "1200/min"),
+        "sign-in": env.text("THROTTLE_SIGN_IN", "10/min"),
+    },
+    "EXCEPTION_HANDLER": "apps.core.problems.handle",
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gator",
+    "DESCRIPTION": "A self-hosted studio for people who run AI personas on social media.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+}
+
+# -- Files and static ---------------------------------------------------------------------------
+
+MEDIA_ROOT = CONTENT_STORAGE_PATH
+MEDIA_URL = "/media/"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {
+        "BACKEND": env.text("CONTENT_STORAGE", "django.core.files.storage.FileSystemStorage")
+    },
+    "backups": {
+        "BACKEND": env.text("BACKUP_STORAGE", "django.core.files.storage.FileSystemStorage"),
+        **({} if env.text("BACKUP_STORAGE") else {"OPTIONS": {"location": str(BACKUP_DIR)}}),
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# django-storages reads its settings by these names; give them as environment variables.
+for _name, _value in os.environ.items():
+    if _name.startswith(("AWS_", "GS_", "AZURE_", "SFTP_STORAGE_", "DROPBOX_")) and _value:
+        globals()[_name] = _value
+MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_MB", 100, at_least=1) * 1_000_000
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
+
+# -- Mail and alerts ----------------------------------------------------------------------------
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"gator@{_public.hostname}")
+ALERT_EMAILS = env.listing("ALERT_EMAILS")
+ALERT_NTFY_URL = env.url("ALERT_NTFY_URL", schemes=("http", "https"))
+ALERT_TELEGRAM_TOKEN = env.text("ALERT_TELEGRAM_TOKEN")
+ALERT_TELEGRAM_CHAT = env.text("ALERT_TELEGRAM_CHAT")
+ALERT_WEBHOOK_URL = env.url("ALERT_WEBHOOK_URL", schemes=("http", "https"))
+if EMAIL_HOST == "" and ALERT_EMAILS:
+    raise env.BadSetting("ALERT_EMAILS is set, but EMAIL_HOST is not: no mail could be sent.")
+
+# -- Language, time, logs -----------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+CELERY_TIMEZONE = TIME_ZONE
+LOGGING = logs.configuration(level=env.text("LOG_LEVEL", "INFO").upper())
+
+# -- The admin's look ---------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Gator",
+    "SITE_HEADER": "Gator",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": True,
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .018 160)",
+            "100": "oklch(94.5% .04 160)",
+            "200": "oklch(89% .075 160)",
+            "300": "oklch(82% .11 160)",
+            "400": "oklch(75% .13 160)",
+            "500": "oklch(62% .125 160)",
+            "600": "oklch(48% .1 160)",
+            "700": "oklch(42% .09 160)",
+            "800": "oklch(36% .07 160)",
+            "900": "oklch(30% .055 160)",
+            "950": "oklch(22% .04 160)",
+        }
+    },
+}
