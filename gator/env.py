@@ -85,7 +85,9 @@ def refuse_nesting(**folders: Path) -> None:
     for name, path in folders.items():
         for other, outer in folders.items():
             if name != other and path.is_relative_to(outer):
-                raise BadSetting(f"{name} ({path}) lies inside {other} ({outer}); give each its own.")
+                raise BadSetting(
+                    f"{name} ({path}) lies inside {other} ({outer}); give each its own."
+                )
 
 
 def kept_secret(name: str, path: Path) -> str:

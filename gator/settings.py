@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -150,7 +151,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE takes the write lock at BEGIN: several processes wait instead of failing.
         "transaction_mode": "IMMEDIATE",
         # FULL: with NORMAL a power cut can lose an attempt that was committed before the call.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database["OPTIONS"] = {
@@ -214,6 +215,10 @@ PUBLISHERS = {
     "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
+# A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a
+# silent call its request may still be on the way.
+PUBLISHING_LEASE = timedelta(seconds=90)
+PUBLISHING_SETTLE = timedelta(seconds=10)
 EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }
@@ -294,6 +299,9 @@ ALERT_NTFY_URL = env.url("ALERT_NTFY_URL", schemes=("http", "https"))
 ALERT_TELEGRAM_TOKEN = env.text("ALERT_TELEGRAM_TOKEN")
 ALERT_TELEGRAM_CHAT = env.text("ALERT_TELEGRAM_CHAT")
 ALERT_WEBHOOK_URL = env.url("ALERT_WEBHOOK_URL", schemes=("http", "https"))
+ALERT_WEBHOOK_SECRET = env.text("ALERT_WEBHOOK_SECRET")
+if ALERT_WEBHOOK_URL and not ALERT_WEBHOOK_SECRET:
+    raise env.BadSetting("ALERT_WEBHOOK_URL is set, but ALERT_WEBHOOK_SECRET, its key, is not.")
 if EMAIL_HOST == "" and ALERT_EMAILS:
     raise env.BadSetting("ALERT_EMAILS is set, but EMAIL_HOST is not: no mail could be sent.")
 

@@ -1,0 +1,41 @@
+"""Credentials that renew themselves: one caller at a time, and never a lost refresh token."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from apps.core import leases
+from apps.core.fields import Sealed
+from apps.scheduling.models import SocialAccount
+from apps.scheduling.publishers.base import Renew, Temporary
+
+# Longer than any single call may take (apps.core.http.DEADLINE_SECONDS).
+RENEWAL_SECONDS = 40
+
+
+def renewer(account_id: UUID) -> Renew:
+    """The `renew` of one account: see `publishers.base.Account`."""
+
+    def renew(
+        seen: Mapping[str, Any], refresh: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        name, holder = f"renew:{account_id}", uuid4().hex
+        patience = time.monotonic() + RENEWAL_SECONDS
+        # Two threads that both saw an expired token must not both spend the one refresh token.
+        while not leases.take(name, holder=holder, seconds=RENEWAL_SECONDS):
+            if time.monotonic() > patience:
+                raise Temporary("Another process is still renewing this account's credentials.")
+            time.sleep(0.1)
+        try:
+            row = SocialAccount.objects.only("credentials").get(pk=account_id)
+            current = row.credentials.open()
+            if current != dict(seen):
+                return current
+            fresh = refresh(seen)
+            SocialAccount.objects.filter(pk=account_id).update(credentials=Sealed.of(dict(fresh)))
+            return fresh
+        finally:
+            leases.give_back(name, holder=holder)
+
+    return renew

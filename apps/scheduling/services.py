@@ -1,0 +1,392 @@
+"""What may be asked of scheduling: schedule, change, cancel, publish now, retry, decide, release.
+
+Every verb checks who is asked to do what, in one transaction, and wakes a worker after the commit.
+Refusals are `Refused`, with the fields they concern; nothing is stored then.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.core import audit
+from apps.core.models import User
+from apps.personas import services as personas
+from apps.personas.models import Persona
+from apps.scheduling import composing, publishing, tasks, uploads
+from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
+from apps.scheduling.networks import publishers
+from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
+
+State = Delivery.State
+
+# A time that was "now" when somebody pressed the button is not yet the past.
+GRACE = timedelta(minutes=1)
+# What is due sooner than the sweep would find it is woken by the request itself.
+WAKE_WITHIN = tasks.LOOKAHEAD
+OVERRIDABLE = frozenset({"text", "link", "hashtags"})
+
+
+class Refused(Exception):
+    """The request cannot be done as asked; `problems` lists (field, code, message)."""
+
+    def __init__(self, *problems: tuple[str, str, str]) -> None:
+        super().__init__(" ".join(message for _, _, message in problems))
+        self.problems = problems
+
+
+class WrongState(Refused):
+    """The thing exists, but is in no state in which this can be done."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(("state", "wrong_state", message))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A post as somebody wants it: content, where and when."""
+
+    persona: Persona
+    accounts: Sequence[SocialAccount]
+    scheduled_at: datetime
+    text: str = ""
+    link: str = ""
+    hashtags: Sequence[str] = ()
+    media: Sequence[Media] = ()
+    # Per account id: its own text, link or hashtags.
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    too_late_after: timedelta | None = DAY
+
+
+# -- Posts --------------------------------------------------------------------------------------
+
+
+def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
+    """Everything that keeps this draft from being scheduled; empty when it may be."""
+    problems = []
+    if draft.scheduled_at < timezone.now() - GRACE:
+        problems.append(("scheduled_at", "in_the_past", "This time has passed."))
+    if draft.too_late_after is not None and draft.too_late_after <= timedelta():
+        problems.append(("too_late_after", "not_positive", "Give a time above zero, or none."))
+    if not draft.persona.is_active:
+        problems.append(("persona", "inactive", f"{draft.persona} is not active."))
+    if not draft.accounts:
+        problems.append(("accounts", "required", "Choose at least one account."))
+    if len({account.pk for account in draft.accounts}) != len(draft.accounts):
+        problems.append(("accounts", "repeated", "An account is listed twice."))
+    known = {str(account.pk) for account in draft.accounts}
+    for account_id, override in draft.overrides.items():
+        if account_id not in known:
+            message = f"{account_id} is not one of this post's accounts."
+            problems.append(("overrides", "unknown_account", message))
+        if unknown := set(override) - OVERRIDABLE:
+            message = f"{', '.join(sorted(unknown))} cannot be overridden."
+            problems.append(("overrides", "unknown_field", message))
+    if problems:
+        return problems
+    post = _post_of(draft, by=None)
+    for account in draft.accounts:
+        if account.persona_id != draft.persona.pk:
+            message = f"{account} is not an account of {draft.persona}."
+            problems.append(("accounts", "another_persona", message))
+            continue
+        if account.status == SocialAccount.Status.PAUSED:
+            problems.append(("accounts", "paused", f"{account} is paused."))
+        override = dict(draft.overrides.get(str(account.pk), {}))
+        for problem in composing.problems_of(
+            post=post, account=account, override=override, media=draft.media
+        ):
+            place = "overrides" if problem.field in override else problem.field
+            problems.append((place, problem.code, f"{account}: {problem.message}"))
+    return problems
+
+
+def _post_of(draft: Draft, *, by: User | None) -> Post:
+    return Post(
+        persona=draft.persona,
+        text=draft.text,
+        link=draft.link,
+        hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
+        scheduled_at=draft.scheduled_at,
+        too_late_after=draft.too_late_after,
+        created_by=by,
+    )
+
+
+def schedule_post(draft: Draft, *, by: User | None) -> Post:
+    """Store the post with one delivery per account, or raise Refused and store nothing."""
+    if problems := problems_of(draft):
+        raise Refused(*problems)
+    with transaction.atomic():
+        post = _post_of(draft, by=by)
+        post.save()
+        _attach(post, draft.media)
+        deliveries = [
+            Delivery(
+                post=post,
+                account=account,
+                due_at=draft.scheduled_at,
+                too_late_at=post.too_late_at,
+                override=dict(draft.overrides.get(str(account.pk), {})),
+                key=publishers[account.network].new_key(),
+            )
+            for account in draft.accounts
+        ]
+        Delivery.objects.bulk_create(deliveries)
+        _wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
+    return post
+
+
+def _attach(post: Post, media: Sequence[Media]) -> None:
+    if media:
+        PostMedia.objects.bulk_create(
+            PostMedia(post=post, media=each, position=position)
+            for position, each in enumerate(media)
+        )
+
+
+def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
+    if delivery_ids and at <= timezone.now() + WAKE_WITHIN:
+        # robust: a broker that is down must not fail a request whose rows are committed.
+        transaction.on_commit(partial(tasks.wake, delivery_ids, at=at), robust=True)
+
+
+def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
+    """Replace a post that no network has seen; raises WrongState once one may have."""
+    if problems := problems_of(draft):
+        raise Refused(*problems)
+    if draft.persona.pk != post.persona_id:
+        raise Refused(("persona", "fixed", "A post stays with its persona; make a new one."))
+    with transaction.atomic():
+        rows = list(post.deliveries.select_for_update())
+        changeable = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
+        if any(row.state not in changeable or row.maybe_sent for row in rows):
+            raise WrongState("Part of this post is out, on its way, or given up.")
+        fresh = _post_of(draft, by=post.created_by)
+        fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
+        fresh.save()
+        post.postmedia_set.all().delete()
+        _attach(fresh, draft.media)
+        known = {row.account_id: row for row in rows}
+        wanted = {account.pk: account for account in draft.accounts}
+        post.deliveries.exclude(account__in=wanted).delete()
+        for pk, account in wanted.items():
+            row = known.get(pk) or Delivery(
+                post=fresh, account=account, key=publishers[account.network].new_key()
+            )
+            if row.state != State.HELD:
+                row.state = State.SCHEDULED
+            row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
+            row.override = dict(draft.overrides.get(str(pk), {}))
+            row.frozen, row.progress, row.retries = {}, {}, 0
+            row.error = row.error_code = ""
+            row.changed_at = timezone.now()
+            row.save()
+        audit.record(actor=by, action="change post", about=fresh)
+        _wake_after_commit(
+            list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at
+        )
+    return fresh
+
+
+def cancel_post(post: Post, *, by: User | None) -> int:
+    """Cancel what has not gone out; returns how many deliveries, raises WrongState for none."""
+    now = timezone.now()
+    with transaction.atomic():
+        open_ones = post.deliveries.filter(
+            state__in=[State.SCHEDULED, State.HELD], maybe_sent=False
+        )
+        count = open_ones.update(state=State.CANCELLED, changed_at=now)
+        if not count:
+            raise WrongState("Nothing of this post is waiting any more.")
+        audit.record(actor=by, action="cancel post", about=post, deliveries=count)
+    return count
+
+
+def publish_now(post: Post, *, by: User | None) -> int:
+    """Make what is waiting due at once; returns how many deliveries, raises WrongState for none."""
+    return _send_soon(
+        post.deliveries.filter(state=State.SCHEDULED), about=post, by=by, action="publish now"
+    )
+
+
+def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
+    now = timezone.now()
+    with transaction.atomic():
+        chosen = list(rows.select_for_update().select_related("post"))
+        if not chosen:
+            raise WrongState("Nothing here is in a state to be sent.")
+        for row in chosen:
+            limit = row.post.too_late_after
+            row.state, row.due_at, row.changed_at = State.SCHEDULED, now, now
+            # Whoever asks for it now does not want it refused for being late.
+            row.too_late_at = None if limit is None else now + limit
+            row.retries, row.error, row.error_code = 0, "", ""
+            if not row.maybe_sent:
+                row.frozen, row.progress = {}, {}
+            row.save()
+        audit.record(actor=by, action=action, about=about, deliveries=len(chosen))
+        _wake_after_commit([row.pk for row in chosen], at=now)
+    return len(chosen)
+
+
+# -- Deliveries ---------------------------------------------------------------------------------
+
+
+def retry_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
+    """Send a failed or missed delivery again, now."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state__in=[State.FAILED, State.MISSED])
+    _send_soon(rows, about=delivery, by=by, action="retry")
+    delivery.refresh_from_db()
+    return delivery
+
+
+def resolve_delivery(
+    delivery: Delivery, *, answer: str, url: str = "", by: User | None
+) -> Delivery:
+    """Settle what nothing but a person could tell.
+
+    `answer`: "posted" (it is there, at `url` if known), "post_again" (it is not), "leave" (do
+    nothing more). Raises WrongState unless the delivery needs a decision.
+    """
+    now = timezone.now()
+    waiting = Delivery.objects.filter(pk=delivery.pk, state=State.NEEDS_REVIEW)
+    words = {
+        "posted": "A person found it on the network.",
+        "post_again": "A person looked: it is not there.",
+        "leave": "A person decided to leave it.",
+    }
+    if answer not in words:
+        raise Refused(("answer", "unknown", f"Answer one of {', '.join(words)}."))
+    with transaction.atomic():
+        row = waiting.select_for_update().select_related("post", "account").first()
+        if row is None:
+            raise WrongState("This delivery does not wait for a decision.")
+        if answer == "posted":
+            waiting.update(**publishing.as_published(Receipt(remote_id="", url=url), now))
+            row.refresh_from_db()
+            personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
+        elif answer == "post_again":
+            waiting.update(maybe_sent=False)
+            _send_soon(waiting, about=row, by=by, action="post again")
+        else:
+            waiting.update(state=State.CANCELLED, changed_at=now)
+        Attempt.objects.create(
+            delivery=row,
+            claim=row.pk,
+            finished_at=now,
+            outcome=Attempt.Outcome.FOUND if answer == "posted" else Attempt.Outcome.ABSENT,
+            detail=f"{words[answer]} ({by.username if by else 'gator'})",
+        )
+        audit.record(actor=by, action=f"resolve: {answer}", about=row, url=url)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def hold_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
+    """Keep one waiting delivery back until it is released."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED)
+    with transaction.atomic():
+        if not rows.update(state=State.HELD, changed_at=timezone.now()):
+            raise WrongState("Only a scheduled delivery can be held.")
+        audit.record(actor=by, action="hold", about=delivery)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
+    """Let a held delivery go on; one whose time has passed is first looked for on its network."""
+    now = timezone.now()
+    with transaction.atomic():
+        rows = Delivery.objects.filter(pk=delivery.pk, state=State.HELD)
+        row = rows.select_for_update().select_related("post").first()
+        if row is None:
+            raise WrongState("This delivery is not held.")
+        limit = row.post.too_late_after
+        if row.maybe_sent:
+            # The database may be older than the network: what was due may have gone out.
+            rows.update(state=State.UNCONFIRMED, due_at=now, changed_at=now)
+        else:
+            late = row.due_at <= now and limit is not None
+            rows.update(
+                state=State.SCHEDULED,
+                too_late_at=now + limit if late and limit is not None else row.too_late_at,
+                changed_at=now,
+            )
+        audit.record(actor=by, action="release", about=delivery)
+        _wake_after_commit([row.pk], at=row.due_at)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def hold_unfinished(**about: Any) -> None:
+    """After a restore: nothing goes out until a person releases it (event `database_restored`).
+
+    What was due, or had been tried, may be on its network already; releasing it looks there first.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        unfinished = Delivery.objects.unfinished().exclude(state=State.HELD)
+        unfinished.filter(due_at__lte=now).update(maybe_sent=True)
+        unfinished.filter(attempts__isnull=False).update(maybe_sent=True)
+        count = unfinished.update(state=State.HELD, claim=None, lease_until=None, changed_at=now)
+        audit.record(actor=None, action="hold everything unfinished", deliveries=count)
+
+
+# -- Accounts -----------------------------------------------------------------------------------
+
+
+def set_credentials(
+    account: SocialAccount, credentials: Mapping[str, Any], *, by: User | None
+) -> None:
+    """Replace an account's credentials; what waits for it goes on once a test succeeds."""
+    account.credentials = dict(credentials)  # type: ignore[assignment]
+    account.status = SocialAccount.Status.UNTESTED
+    account.status_detail = ""
+    account.save(update_fields=["credentials", "status", "status_detail"])
+    audit.record(actor=by, action="change credentials", about=account)
+
+
+def test_account(account: SocialAccount) -> SocialAccount:
+    """Ask the network whose credentials these are, publishing nothing, and keep the answer.
+
+    The account is then `working` with what the server said of its limits, or `reconnect`; a
+    network that does not answer changes nothing but the detail.
+    """
+    now = timezone.now()
+    changes: dict[str, Any] = {"tested_at": now}
+    try:
+        identity = publishers[account.network].test(composing.account_of(account))
+    except NeedsReconnect as error:
+        changes |= {"status": SocialAccount.Status.RECONNECT, "status_detail": str(error)[:500]}
+    except PublishError as error:
+        changes |= {"status_detail": str(error)[:500]}
+    else:
+        changes |= {
+            "status": SocialAccount.Status.WORKING,
+            "status_detail": f"Connected as {identity.handle}."[:500],
+            "facts": {**identity.facts, "remote_id": identity.remote_id, "url": identity.url},
+            "wait_until": None,
+        }
+    SocialAccount.objects.filter(pk=account.pk).update(**changes)
+    account.refresh_from_db()
+    return account
+
+
+# -- Media --------------------------------------------------------------------------------------
+
+
+def add_media(file: BinaryIO, *, size: int, alt: str = "", by: User | None) -> Media:
+    """Keep an uploaded image; raises Refused when its content is not an image we can publish."""
+    try:
+        media = uploads.read_image(file, size=size, alt=alt)
+    except uploads.NotAnImage as error:
+        raise Refused(("file", "not_an_image", str(error))) from None
+    media.uploaded_by = by
+    media.save()
+    return media

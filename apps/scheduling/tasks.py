@@ -1,0 +1,124 @@
+"""Celery's entry points. A task carries ids only, and repeating one changes nothing: the claim
+decides, and a lost wake-up is found by the next sweep."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+
+from apps.scheduling import publishing, recovery
+from apps.scheduling.models import Delivery
+
+log = structlog.get_logger(__name__)
+
+QUEUE = "publishing"
+# The sweep comes every 2 s and wakes what is due until well after the next one.
+LOOKAHEAD = timedelta(seconds=5)
+# Deliveries due within this of each other share a wake-up; the last of them sets its time.
+TOGETHER = timedelta(milliseconds=50)
+# A huge backlog is woken in parts, so that the queue never holds more than a few seconds of work.
+MOST_PER_SWEEP = 2_000
+# A wake-up nobody took is stale: the sweep has sent another.
+STALE_SECONDS = 60
+
+
+class NotPublished(Exception):
+    """The task ran, and its post is not published; the message names the state and the reason."""
+
+
+@shared_task(name="publish_scheduled_post", queue=QUEUE, ignore_result=False)
+def publish_scheduled_post(schedule_id: str, post_data: dict[str, Any] | None = None) -> str:
+    """Publish one delivery if it is due; the row decides, `post_data` is ignored.
+
+    Returns the state it is in; raises NotPublished unless that is `published`.
+    """
+    delivery_id = UUID(schedule_id)
+    publishing.publish([delivery_id])
+    delivery = Delivery.objects.only("state", "error").get(pk=delivery_id)
+    if delivery.state != Delivery.State.PUBLISHED:
+        raise NotPublished(f"{delivery.state}: {delivery.error or 'see its attempts'}")
+    return str(delivery.state)
+
+
+@shared_task(name="publish_deliveries", queue=QUEUE)
+def publish_deliveries(delivery_ids: list[str]) -> None:
+    """The wake-up: publish what is due among these."""
+    publishing.publish([UUID(each) for each in delivery_ids])
+
+
+@shared_task(name="process_scheduled_posts", queue=QUEUE, ignore_result=False)
+def process_scheduled_posts() -> int:
+    """The sweep: wake the workers for what is due now and in the coming seconds."""
+    count = 0
+    for due_at, ids in _upcoming(timezone.now()):
+        wake(ids, at=due_at)
+        count += len(ids)
+    return count
+
+
+def _upcoming(now: datetime) -> Iterator[tuple[datetime, list[UUID]]]:
+    rows = (
+        Delivery.objects.claimable(now + LOOKAHEAD)
+        .order_by("due_at")
+        .values_list("pk", "due_at", "account")[:MOST_PER_SWEEP]
+    )
+    together: list[tuple[UUID, datetime, UUID]] = []
+    for row in [*rows, None]:
+        if together and (row is None or row[1] - together[0][1] > TOGETHER):
+            last = together[-1][1]
+            # Same account, same batch: one that hangs then holds up one batch only.
+            together.sort(key=lambda each: each[2])
+            for start in range(0, len(together), publishing.BATCH):
+                yield last, [pk for pk, _, _ in together[start : start + publishing.BATCH]]
+            together = []
+        if row is not None:
+            together.append(row)
+
+
+def wake(delivery_ids: Iterable[UUID], *, at: datetime | None = None) -> None:
+    """Send the hint that these deliveries are due (`at`, or now); a dead broker is only logged."""
+    ids = [str(each) for each in delivery_ids]
+    try:
+        publish_deliveries.apply_async(
+            args=[ids],
+            eta=at if at is not None and at > timezone.now() else None,
+            expires=STALE_SECONDS,
+            retry=False,
+        )
+    except Exception as error:
+        log.warning("no wake-up sent; the sweep will find them", count=len(ids), error=str(error))
+
+
+@shared_task(name="reap_deliveries", queue=QUEUE)
+def reap_deliveries() -> None:
+    """Take deliveries out of the hands of dead workers."""
+    recovery.reap()
+
+
+@shared_task(name="reconcile_deliveries", queue=QUEUE)
+def reconcile_deliveries() -> None:
+    """Find out what became of unconfirmed deliveries."""
+    recovery.reconcile()
+
+
+@shared_task(name="batch_publish_content", queue=QUEUE, ignore_result=False)
+def batch_publish_content(content_ids: list[str], platforms: list[str]) -> dict[str, str]:
+    """Publish posts now on the named networks; the answer gives each delivery's state."""
+    ids = list(
+        Delivery.objects.filter(
+            post__in=[UUID(each) for each in content_ids],
+            account__network__in=platforms,
+            state=Delivery.State.SCHEDULED,
+        ).values_list("pk", flat=True)
+    )
+    Delivery.objects.filter(pk__in=ids, state=Delivery.State.SCHEDULED).update(
+        due_at=timezone.now()
+    )
+    for start in range(0, len(ids), publishing.BATCH):
+        publishing.publish(ids[start : start + publishing.BATCH])
+    rows = Delivery.objects.filter(pk__in=ids).values_list("pk", "state")
+    return {str(pk): state for pk, state in rows}
