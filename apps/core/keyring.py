@@ -31,8 +31,8 @@ def _write(keys: dict[str, str]) -> None:
 
 @lru_cache(maxsize=4)
 def _parsed(path: Path, modified_ns: int) -> dict[str, str]:
-    pairs = (line.split(":", 1) for line in path.read_text().split() if ":" in line)
-    return {key_id: key for key_id, key in pairs}
+    lines = [line.partition(":") for line in path.read_text().split()]
+    return {key_id: key for key_id, _, key in lines}
 
 
 def keys() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Middleware of the whole studio: request ids in every log line, and the content security policy."""
+"""Middleware of the whole studio: request ids in the logs, and the content security policy."""
 
 import uuid
 from typing import Any
@@ -33,7 +33,7 @@ class RequestIdMiddleware(MiddlewareMixin):
         return response
 
 
-class ContentSecurityMiddleware(CSPMiddleware):  # type: ignore[misc]
+class ContentSecurityMiddleware(CSPMiddleware):
     """django-csp's middleware with the two exceptions above."""
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:

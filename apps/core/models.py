@@ -1,4 +1,4 @@
-"""The shared floor's rows: users, the audit trail, leases, alerts, event deliveries, API replays."""
+"""The shared floor's rows: users, audit trail, leases, alerts, event journal, API replays."""
 
 from typing import Any, ClassVar, Self
 
@@ -76,7 +76,7 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
 
 
 class Lease(models.Model):
-    """A name held by one process until it expires: beat's right to tick, a worker's sign of life."""
+    """A name one process holds until it expires: beat's right to tick, a worker's sign of life."""
 
     name = models.CharField(max_length=120, primary_key=True)
     holder = models.CharField(max_length=120)

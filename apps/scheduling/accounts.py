@@ -29,7 +29,7 @@ def renewer(account_id: UUID) -> Renew:
             time.sleep(0.1)
         try:
             row = SocialAccount.objects.only("credentials").get(pk=account_id)
-            current = row.credentials.open()
+            current: dict[str, Any] = row.credentials.open()
             if current != dict(seen):
                 return current
             fresh = refresh(seen)

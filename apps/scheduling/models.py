@@ -78,7 +78,7 @@ class Media(models.Model):
         verbose_name_plural = "media"
 
     def __str__(self) -> str:
-        return self.file.name.rsplit("/", 1)[-1]
+        return str(self.file.name).rsplit("/", 1)[-1]
 
 
 class Post(models.Model):

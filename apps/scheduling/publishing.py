@@ -60,6 +60,8 @@ class Job:
 
 
 Result = Receipt | PublishError
+# An attempt exists once something was sent.
+Done = tuple[Delivery, Attempt | None, Result]
 
 
 def publish(delivery_ids: Collection[UUID] | None = None) -> dict[UUID, str]:
@@ -119,9 +121,7 @@ def _claim(delivery_ids: Collection[UUID] | None) -> tuple[UUID, list[Delivery]]
 # -- Call ---------------------------------------------------------------------------------------
 
 
-def _carry_out(
-    claim: UUID, deliveries: list[Delivery]
-) -> Iterator[list[tuple[Delivery, Attempt | None, Result]]]:
+def _carry_out(claim: UUID, deliveries: list[Delivery]) -> Iterator[list[Done]]:
     """Prepare and send every delivery at the same time; yield the results as they come in groups.
 
     One thread per delivery: nothing that is marked as sending ever queues behind a slow account.
@@ -134,7 +134,8 @@ def _carry_out(
         sending: dict[Future[Any], Delivery] = {}
         while preparing or sending:
             done, _ = wait([*preparing, *sending], return_when=FIRST_COMPLETED)
-            ready, results = [], []
+            ready: list[Job] = []
+            results: list[Done] = []
             for future in done:
                 if future in preparing:
                     delivery, prepared = preparing.pop(future), future.result()
@@ -235,7 +236,7 @@ def _send(job: Job, send_before: float) -> Result:
 # -- Record -------------------------------------------------------------------------------------
 
 
-def _record(claim: UUID, group: list[tuple[Delivery, Attempt | None, Result]]) -> dict[UUID, str]:
+def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
     """Write the outcomes of a group in one commit, then tell those who should know."""
     now = timezone.now()
     states: dict[UUID, str] = {}

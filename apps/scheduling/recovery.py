@@ -4,7 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
@@ -107,37 +107,38 @@ def _what_held(delivery: Delivery) -> str:
 
 def reconcile() -> dict[str, int]:
     """Find out about unconfirmed deliveries: same key again, a look at the list, or a person."""
-    claimed = _claim()
+    claim, claimed = _claim()
     counts: dict[str, int] = {}
     if not claimed:
         return counts
     with ThreadPoolExecutor(len(claimed), thread_name_prefix="network") as pool:
         for delivery, answer in zip(claimed, pool.map(_ask, claimed), strict=True):
-            state = _settle(delivery, answer)
+            state = _settle(claim, delivery, answer)
             counts[state] = counts.get(state, 0) + 1
     log.info("reconciled", **counts)
     return counts
 
 
-def _claim() -> list[Delivery]:
+def _claim() -> tuple[UUID, list[Delivery]]:
     now = timezone.now()
     claim = uuid4()
     open_ones = Delivery.objects.filter(
         Q(lease_until=None) | Q(lease_until__lte=now), state=State.UNCONFIRMED, due_at__lte=now
     ).exclude(account__status=SocialAccount.Status.RECONNECT)
     if not open_ones.exists():
-        return []
+        return claim, []
     with transaction.atomic():
         rows = open_ones.select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
         chosen = [row.pk for row in rows.only("pk")[:BATCH]]
         Delivery.objects.filter(pk__in=chosen, state=State.UNCONFIRMED).update(
             claim=claim, lease_until=now + settings.PUBLISHING_LEASE
         )
-    return list(
+    claimed = (
         Delivery.objects.filter(claim=claim)
         .select_related("post__persona", "account")
         .prefetch_related("post__postmedia_set__media", "attempts")
     )
+    return claim, list(claimed)
 
 
 class SendAgain:
@@ -192,7 +193,7 @@ def _ask(delivery: Delivery) -> Answer:
         connections.close_all()
 
 
-def _settle(delivery: Delivery, answer: Answer) -> str:
+def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
     now = timezone.now()
     changes: dict[str, Any]
     finding: tuple[str, str] | None = None
@@ -219,15 +220,13 @@ def _settle(delivery: Delivery, answer: Answer) -> str:
     changes = {"claim": None, "lease_until": None, "changed_at": now, **changes}
     state = str(changes.get("state", State.UNCONFIRMED))
     with transaction.atomic():
-        ours = Delivery.objects.filter(
-            pk=delivery.pk, claim=delivery.claim, state=State.UNCONFIRMED
-        )
+        ours = Delivery.objects.filter(pk=delivery.pk, claim=claim, state=State.UNCONFIRMED)
         if not ours.update(**changes):
             return "claim lost"
         if finding is not None:
             Attempt.objects.create(
                 delivery=delivery,
-                claim=delivery.claim,
+                claim=claim,
                 finished_at=now,
                 outcome=finding[0],
                 detail=finding[1],

@@ -33,7 +33,8 @@ def back_off(retries: int, chance: float) -> timedelta:
     `chance` is uniform in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture
     Blog, 2015.
     """
-    return min(FIRST_WAIT * 2 ** min(retries, 16), LONGEST_WAIT) * chance
+    longest: timedelta = min(FIRST_WAIT * 2 ** min(retries, 16), LONGEST_WAIT)
+    return longest * chance
 
 
 def after(

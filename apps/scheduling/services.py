@@ -345,7 +345,7 @@ def set_credentials(
     account: SocialAccount, credentials: Mapping[str, Any], *, by: User | None
 ) -> None:
     """Replace an account's credentials; what waits for it goes on once a test succeeds."""
-    account.credentials = dict(credentials)  # type: ignore[assignment]
+    account.credentials = dict(credentials)
     account.status = SocialAccount.Status.UNTESTED
     account.status_detail = ""
     account.save(update_fields=["credentials", "status", "status_detail"])

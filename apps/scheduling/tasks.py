@@ -82,13 +82,9 @@ def _upcoming(now: datetime) -> Iterator[tuple[datetime, list[UUID]]]:
 def wake(delivery_ids: Iterable[UUID], *, at: datetime | None = None) -> None:
     """Send the hint that these deliveries are due (`at`, or now); a dead broker is only logged."""
     ids = [str(each) for each in delivery_ids]
+    when: dict[str, Any] = {"eta": at} if at is not None and at > timezone.now() else {}
     try:
-        publish_deliveries.apply_async(
-            args=[ids],
-            eta=at if at is not None and at > timezone.now() else None,
-            expires=STALE_SECONDS,
-            retry=False,
-        )
+        publish_deliveries.apply_async(args=(ids,), expires=STALE_SECONDS, retry=False, **when)
     except Exception as error:
         log.warning("no wake-up sent; the sweep will find them", count=len(ids), error=str(error))
 

@@ -36,7 +36,7 @@ class Temporary(PublishError):
         retry_after: float | None = None,
         whole_account: bool = False,
     ) -> None:
-        """`retry_after` in seconds, as the network said; `whole_account`: its other posts wait too."""
+        """`retry_after` in seconds, as told; `whole_account`: its other posts wait too."""
         super().__init__(message, code=code)
         self.retry_after = retry_after
         self.whole_account = whole_account
@@ -192,7 +192,7 @@ class Publisher(ABC):
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
 
     def new_key(self) -> str:
-        """A random key for a new delivery: never derived from a row's id, which a restore reuses."""
+        """A random key for a new delivery, never derived from a row id: a restore reuses those."""
         return secrets.token_hex(16)
 
     def limits(self, account: Account) -> Limits:
@@ -292,5 +292,5 @@ class Publisher(ABC):
         """The one call that makes the post visible. Raises any of the four errors."""
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
-        """LISTABLE networks: our post among those made since `since`, or None if it is not there."""
+        """LISTABLE networks: our post among those made since `since`; None if it is not there."""
         raise NotImplementedError(f"{self.label} cannot list its posts.")
