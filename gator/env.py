@@ -11,6 +11,27 @@ class BadSetting(Exception):
     """A setting that cannot be used; the message names it, says why and what to do."""
 
 
+def load_file(name: str, default: Path) -> None:
+    """Add the `NAME=value` lines of a file; what the environment says already wins."""
+    path = Path(text(name, str(default)))
+    try:
+        lines = path.read_text().splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{name}: cannot read {path}: {error}.") from None
+    for number, line in enumerate(lines, start=1):
+        line = line.strip().removeprefix("export ")
+        if not line or line.startswith("#"):
+            continue
+        setting, equals, value = line.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", setting.strip()):
+            # The line may hold a password, so it is not repeated.
+            raise BadSetting(f"{path}, line {number} is not NAME=value.")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        os.environ.setdefault(setting.strip(), value)
+
+
 def text(name: str, default: str = "") -> str:
     """The value as given, without surrounding white space; an empty value counts as absent."""
     return os.environ.get(name, "").strip() or default

@@ -13,6 +13,7 @@ from gator import env, logs, valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
+env.load_file("GATOR_ENV_FILE", BASE_DIR / ".env")
 
 # -- Where things are ---------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Gator's tests: one folder per app, journeys/ for whole paths on real servers."""

