@@ -192,7 +192,18 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = 86_400
 CELERY_TASK_DEFAULT_QUEUE = "work"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
-CELERY_TASK_ROUTES = {"apps.scheduling.tasks.*": {"queue": "publishing"}}
+# Publishing has a queue and a worker of its own: whatever floods the others delays no post.
+CELERY_TASK_ROUTES = dict.fromkeys(
+    [
+        "publish_scheduled_post",
+        "publish_deliveries",
+        "process_scheduled_posts",
+        "reap_deliveries",
+        "reconcile_deliveries",
+        "batch_publish_content",
+    ],
+    {"queue": "publishing"},
+)
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ETA_TASK_LIMIT = 1_000

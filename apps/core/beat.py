@@ -14,6 +14,7 @@ log = structlog.get_logger(__name__)
 LEASE = "beat"
 LEASE_SECONDS = 15
 RENEW_SECONDS = 3
+WAIT_SECONDS = 0.5
 
 
 class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -30,6 +31,9 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
             return True
         try:
             held = leases.take(LEASE, holder=self._holder, seconds=LEASE_SECONDS)
+            if not held:
+                # A beat that was killed and restarted here need not wait for its own ghost.
+                leases.bury_the_dead(LEASE)
         except DatabaseError as error:
             # Without the database nobody can tell who holds the lease, so nobody ticks.
             log.warning("beat cannot reach the database", error=str(error))
@@ -41,7 +45,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         if not self._holds_lease():
-            return 1.0
+            return WAIT_SECONDS
         return float(super().tick(*args, **kwargs))
 
     def close(self) -> None:

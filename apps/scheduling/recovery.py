@@ -1,6 +1,7 @@
 """What brings deliveries back whose worker died or whose network did not answer."""
 
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,18 +106,17 @@ def _what_held(delivery: Delivery) -> str:
 # -- The reconciler: ask the network what became of it ------------------------------------------
 
 
-def reconcile() -> dict[str, int]:
+def reconcile() -> dict[UUID, str]:
     """Find out about unconfirmed deliveries: same key again, a look at the list, or a person."""
     claim, claimed = _claim()
-    counts: dict[str, int] = {}
     if not claimed:
-        return counts
+        return {}
+    states: dict[UUID, str] = {}
     with ThreadPoolExecutor(len(claimed), thread_name_prefix="network") as pool:
         for delivery, answer in zip(claimed, pool.map(_ask, claimed), strict=True):
-            state = _settle(claim, delivery, answer)
-            counts[state] = counts.get(state, 0) + 1
-    log.info("reconciled", **counts)
-    return counts
+            states[delivery.pk] = _settle(claim, delivery, answer)
+    log.info("reconciled", **Counter(states.values()))
+    return states
 
 
 def _claim() -> tuple[UUID, list[Delivery]]:
@@ -205,7 +205,9 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
         changes = {"state": State.SCHEDULED, "maybe_sent": False, "due_at": now}
         finding = (Attempt.Outcome.ABSENT, "It is not there; it will be sent again.")
     elif isinstance(answer, SendAgain):
-        wait = retrying.back_off(delivery.retries, random.random())
+        # At once the first time; a network that stays silent again and again is given time.
+        again = delivery.retries > 0
+        wait = retrying.back_off(delivery.retries, random.random()) if again else timedelta()
         changes = {"state": State.SCHEDULED, "due_at": now + wait, "retries": delivery.retries + 1}
     elif isinstance(answer, AskAPerson):
         why = "The network does not say whether the post arrived. Please look."

@@ -15,7 +15,6 @@ from apps.scheduling.models import Delivery
 
 log = structlog.get_logger(__name__)
 
-QUEUE = "publishing"
 # The sweep comes every 2 s and wakes what is due until well after the next one.
 LOOKAHEAD = timedelta(seconds=5)
 # Deliveries due within this of each other share a wake-up; the last of them sets its time.
@@ -30,7 +29,7 @@ class NotPublished(Exception):
     """The task ran, and its post is not published; the message names the state and the reason."""
 
 
-@shared_task(name="publish_scheduled_post", queue=QUEUE, ignore_result=False)
+@shared_task(name="publish_scheduled_post", ignore_result=False)
 def publish_scheduled_post(schedule_id: str, post_data: dict[str, Any] | None = None) -> str:
     """Publish one delivery if it is due; the row decides, `post_data` is ignored.
 
@@ -44,13 +43,13 @@ def publish_scheduled_post(schedule_id: str, post_data: dict[str, Any] | None = 
     return str(delivery.state)
 
 
-@shared_task(name="publish_deliveries", queue=QUEUE)
+@shared_task(name="publish_deliveries")
 def publish_deliveries(delivery_ids: list[str]) -> None:
     """The wake-up: publish what is due among these."""
     publishing.publish([UUID(each) for each in delivery_ids])
 
 
-@shared_task(name="process_scheduled_posts", queue=QUEUE, ignore_result=False)
+@shared_task(name="process_scheduled_posts", ignore_result=False)
 def process_scheduled_posts() -> int:
     """The sweep: wake the workers for what is due now and in the coming seconds."""
     count = 0
@@ -82,6 +81,8 @@ def _upcoming(now: datetime) -> Iterator[tuple[datetime, list[UUID]]]:
 def wake(delivery_ids: Iterable[UUID], *, at: datetime | None = None) -> None:
     """Send the hint that these deliveries are due (`at`, or now); a dead broker is only logged."""
     ids = [str(each) for each in delivery_ids]
+    if not ids:
+        return
     when: dict[str, Any] = {"eta": at} if at is not None and at > timezone.now() else {}
     try:
         publish_deliveries.apply_async(args=(ids,), expires=STALE_SECONDS, retry=False, **when)
@@ -89,19 +90,21 @@ def wake(delivery_ids: Iterable[UUID], *, at: datetime | None = None) -> None:
         log.warning("no wake-up sent; the sweep will find them", count=len(ids), error=str(error))
 
 
-@shared_task(name="reap_deliveries", queue=QUEUE)
+@shared_task(name="reap_deliveries")
 def reap_deliveries() -> None:
-    """Take deliveries out of the hands of dead workers."""
-    recovery.reap()
+    """Take deliveries out of the hands of dead workers, and have their networks asked."""
+    if recovery.reap()["unconfirmed"]:
+        reconcile_deliveries.apply_async(retry=False)
 
 
-@shared_task(name="reconcile_deliveries", queue=QUEUE)
+@shared_task(name="reconcile_deliveries")
 def reconcile_deliveries() -> None:
-    """Find out what became of unconfirmed deliveries."""
-    recovery.reconcile()
+    """Find out what became of unconfirmed deliveries, and send again what is not there."""
+    states = recovery.reconcile()
+    wake([pk for pk, state in states.items() if state == Delivery.State.SCHEDULED])
 
 
-@shared_task(name="batch_publish_content", queue=QUEUE, ignore_result=False)
+@shared_task(name="batch_publish_content", ignore_result=False)
 def batch_publish_content(content_ids: list[str], platforms: list[str]) -> dict[str, str]:
     """Publish posts now on the named networks; the answer gives each delivery's state."""
     ids = list(

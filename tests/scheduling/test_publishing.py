@@ -196,7 +196,6 @@ def test_keyed_network_lost_answer_the_same_key_again_is_one_post(
     network("keyed").answer = lambda outgoing: None
     recovery.reconcile()
     assert state_of(delivery) == State.SCHEDULED
-    Delivery.objects.update(due_at=timezone.now())
     publishing.publish()
     assert state_of(delivery) == State.PUBLISHED
     first, second = network("keyed").calls

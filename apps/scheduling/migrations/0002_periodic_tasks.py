@@ -12,7 +12,7 @@ TASKS = [
     (
         "Take posts from dead workers",
         "reap_deliveries",
-        5,
+        2,
         "Puts back what a stopped worker had in hand and marks what came too late.",
     ),
     (

@@ -1,0 +1,17 @@
+"""gator.settings with a stand-in network of each kind and short leases."""
+
+import os
+from datetime import timedelta
+
+from gator.settings import *  # noqa: F403
+
+_OPTIONS = {"server": os.environ.get("STANDIN_URL", "")}
+PUBLISHERS = {
+    "keyed": {"BACKEND": "tests.faults.publisher.Keyed", "OPTIONS": _OPTIONS},
+    "listable": {"BACKEND": "tests.faults.publisher.Listable", "OPTIONS": _OPTIONS},
+    "blind": {"BACKEND": "tests.faults.publisher.Blind", "OPTIONS": _OPTIONS},
+}
+GATOR_ALLOWED_PRIVATE_HOSTS = ["127.0.0.1"]
+# A call ends within 3 s (tests.faults.publisher), so within half a lease and before its end.
+PUBLISHING_LEASE = timedelta(seconds=8)
+PUBLISHING_SETTLE = timedelta(seconds=2)
