@@ -49,8 +49,10 @@ class Network:
         if (method, url.path) == ("POST", "/publish"):
             return await self.publish(json.loads(body))
         if url.path == "/posts":
+            # As one account's own list: what went to the other kinds is not in it.
             since = float(parse_qs(url.query)["since"][0])
-            return 200, [post for post in self.posts if post["at"] >= since]
+            mine = [post for post in self.posts if post["kind"] == "listable"]
+            return 200, [post for post in mine if post["at"] >= since]
         if url.path == "/log":
             return 200, self.posts
         return 404, {"error": "no such page"}
