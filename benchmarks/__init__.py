@@ -1,0 +1,1 @@
+"""Measurements: one module per area, each prints a table and keeps JSON."""

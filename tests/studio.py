@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from apps.core.processes import die_with_parent
+from apps.core.processes import dying_with
 from gator import valkey
 from tests import servers
 from tests.settings import TESTS_DATABASE, TESTS_POSTGRES
@@ -59,7 +59,7 @@ class Studio:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent,
+                preexec_fn=dying_with(os.getpid()),
                 process_group=0,
             )
         return self.up

@@ -7,4 +7,5 @@ class CoreConfig(AppConfig):
     verbose_name = "Studio"
 
     def ready(self) -> None:
-        from apps.core import checks  # noqa: F401 - registers the system checks
+        # Each registers itself: system checks, Celery's signals, the workers' sign of life.
+        from apps.core import checks, task_logs, workers  # noqa: F401

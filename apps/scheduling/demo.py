@@ -67,3 +67,9 @@ def make(*, by: User | None = None) -> Post | None:
         for later, text, hashtags in POSTS
     ]
     return posts[0]
+
+
+def first_run() -> str:
+    """Make the demo; the page where its posts appear."""
+    post = make()
+    return f"/wall/{post.persona.handle}/" if post else ""
