@@ -8,8 +8,7 @@ from the frozen post, and mentions are resolved once, in `prepare`.
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
@@ -23,7 +22,6 @@ from apps.scheduling.publishers.base import (
     CredentialField,
     Identity,
     Limits,
-    NeedsReconnect,
     Outgoing,
     Permanent,
     PublishError,
@@ -31,34 +29,24 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
 )
-from apps.scheduling.publishers.calling import HttpPublisher
 from apps.scheduling.publishers.tid import new_tid
+from apps.scheduling.publishers.xrpc import XrpcPublisher
 
 POSTS = "app.bsky.feed.post"
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # The server drops an upload that no post uses for a while; then it is made again.
 UPLOAD_LIFE_SECONDS = 900
 MOST_MENTIONS = 10
+LOOK_UP_SECONDS = 5
 NO_ANSWER = frozenset({"unreachable", "timeout", "connection_lost", "rate_limited"})
 
 
-class Bluesky(HttpPublisher):
+class Bluesky(XrpcPublisher):
     """Keyed by the record's own key: putRecord with the same record changes nothing."""
 
     label: ClassVar[str] = "Bluesky"
     safety: ClassVar[Safety] = Safety.KEYED
     default_server: ClassVar[str] = "https://bsky.social"
-    reconnect_codes: ClassVar[frozenset[str]] = frozenset(
-        {
-            "AccountDeactivated",
-            "AccountSuspended",
-            "AccountTakedown",
-            "AuthFactorTokenRequired",
-            "AuthMissing",
-            "ExpiredToken",
-            "InvalidToken",
-        }
-    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="app_password",
@@ -83,9 +71,9 @@ class Bluesky(HttpPublisher):
 
     def test(self, account: Account) -> Identity:
         # A new session each time: what is tested is the app password, not an old token.
-        session = account.renew(account.credentials, partial(self._sign_in, account))
+        session = account.renew(account.credentials, partial(self.sign_in, account))
         answer = self.read(
-            self._xrpc(account, session, "com.atproto.server.getSession", method="GET")
+            self.xrpc(account, session, "com.atproto.server.getSession", method="GET")
         )
         if not isinstance(answer, dict) or not str(answer.get("did", "")).startswith("did:"):
             self.malformed("it does not say who we are")
@@ -117,13 +105,14 @@ class Bluesky(HttpPublisher):
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         record = self.record(outgoing)
-        response = self._signed_in(
+        response = self.signed_in(
             account,
-            lambda session: self._xrpc(
+            lambda session: self.xrpc(
                 account,
                 session,
                 "com.atproto.repo.putRecord",
                 publishing=True,
+                seconds=20,
                 json={
                     "repo": session["did"],
                     "collection": POSTS,
@@ -133,9 +122,30 @@ class Bluesky(HttpPublisher):
             ),
         )
         answer = self.read(response, publishing=True)
+        return self._receipt(account, outgoing, answer, publishing=True)
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        # Rarely needed: sending again is as good. For a post that must not go out any more.
+        query = {"collection": POSTS, "rkey": outgoing.key}
+
+        def ask(session: Mapping[str, Any]) -> httpx.Response:
+            name = f"com.atproto.repo.getRecord?{urlencode({'repo': session['did'], **query})}"
+            return self.xrpc(account, session, name, method="GET")
+
+        try:
+            answer = self.read(self.signed_in(account, ask))
+        except Permanent as error:
+            if error.code == "RecordNotFound":
+                return None
+            raise
+        return self._receipt(account, outgoing, answer, publishing=False)
+
+    def _receipt(
+        self, account: Account, outgoing: Outgoing, answer: Any, *, publishing: bool
+    ) -> Receipt:
         uri = str(answer.get("uri", "")) if isinstance(answer, dict) else ""
         if not re.fullmatch(rf"at://did:[\w.:%-]+/{POSTS}/{outgoing.key}", uri, re.ASCII):
-            self.malformed("it does not name our post", publishing=True)
+            self.malformed("it does not name our post", publishing=publishing)
         return Receipt(remote_id=uri, url=self._page(account, uri))
 
     def record(self, outgoing: Outgoing) -> dict[str, Any]:
@@ -181,9 +191,9 @@ class Bluesky(HttpPublisher):
 
     def _upload(self, account: Account, attachment: Attachment) -> Mapping[str, Any]:
         content = attachment.read()
-        response = self._signed_in(
+        response = self.signed_in(
             account,
-            lambda session: self._xrpc(
+            lambda session: self.xrpc(
                 account,
                 session,
                 "com.atproto.repo.uploadBlob",
@@ -209,6 +219,7 @@ class Bluesky(HttpPublisher):
                         account,
                         "GET",
                         f"{self.server(account)}/xrpc/com.atproto.identity.resolveHandle?{query}",
+                        seconds=LOOK_UP_SECONDS,
                     )
                 )
             except PublishError as error:
@@ -230,65 +241,3 @@ class Bluesky(HttpPublisher):
     def _is_public_network(self, account: Account) -> bool:
         host = urlsplit(self.server(account)).hostname or ""
         return host == "bsky.social" or host.endswith(".bsky.network")
-
-    # -- Sessions: tokens last two hours, the app password until somebody withdraws it ----------
-
-    def _signed_in(
-        self, account: Account, call: Callable[[Mapping[str, Any]], httpx.Response]
-    ) -> httpx.Response:
-        """Make the call with the kept session; renew it once if the server no longer takes it."""
-        session = account.credentials
-        if not session.get("access_jwt"):
-            session = account.renew(session, partial(self._sign_in, account))
-        try:
-            return call(session)
-        except NeedsReconnect:
-            return call(account.renew(session, partial(self._refresh, account)))
-
-    def _refresh(self, account: Account, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        old = {"access_jwt": seen.get("refresh_jwt", "")}
-        try:
-            response = self._xrpc(account, old, "com.atproto.server.refreshSession")
-        except (NeedsReconnect, Permanent):
-            return self._sign_in(account, seen)
-        return self._session(seen, response)
-
-    def _sign_in(self, account: Account, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        given = {
-            "identifier": account.handle.strip().removeprefix("@"),
-            "password": str(seen.get("app_password", "")).strip(),
-        }
-        response = self.call(
-            account,
-            "POST",
-            f"{self.server(account)}/xrpc/com.atproto.server.createSession",
-            json=given,
-        )
-        return self._session(seen, response)
-
-    def _session(self, seen: Mapping[str, Any], response: httpx.Response) -> Mapping[str, Any]:
-        answer = self.read(response)
-        names = {"access_jwt": "accessJwt", "refresh_jwt": "refreshJwt", "did": "did"}
-        if not isinstance(answer, dict) or not all(
-            isinstance(answer.get(theirs), str) and answer[theirs] for theirs in names.values()
-        ):
-            self.malformed("it gives no session")
-        return {**seen, **{ours: answer[theirs] for ours, theirs in names.items()}}
-
-    def _xrpc(
-        self,
-        account: Account,
-        session: Mapping[str, Any],
-        name: str,
-        *,
-        method: str = "POST",
-        headers: Mapping[str, str] | None = None,
-        **request: Any,
-    ) -> httpx.Response:
-        return self.call(
-            replace(account, credentials={**account.credentials, **session}),
-            method,
-            f"{self.server(account)}/xrpc/{name}",
-            headers={**(headers or {}), "Authorization": f"Bearer {session['access_jwt']}"},
-            **request,
-        )

@@ -34,8 +34,6 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 UPLOAD_LIFE_SECONDS = 12 * 3_600
 PROCESSING_SECONDS = 60.0
 MOST_PAGES = 50
-# Our clock against the server's, beyond what its Date header tells.
-CLOCK_MARGIN = timedelta(seconds=60)
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
@@ -167,7 +165,7 @@ class Mastodon(HttpPublisher):
                 return None
             if not new:
                 self.malformed("it lists the same posts again and again")
-            start = since + _skew(response) - CLOCK_MARGIN
+            start = since + _skew(response)
             moments = [_moment(each.get("created_at")) for each in new]
             for status, moment in zip(new, moments, strict=True):
                 if moment is None:
