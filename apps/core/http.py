@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore
@@ -19,6 +20,12 @@ TIMEOUT = httpx.Timeout(20, connect=5)
 DEADLINE_SECONDS = 30.0
 # No answer we ask for is larger; a hostile server must not fill our memory.
 LARGEST_ANSWER = 10_000_000
+# A write is cut into pieces of one TLS record, because every piece starts the socket's clock anew.
+PIECE = 16_384
+
+IPV6_INTERNET = ipaddress.ip_network("2000::/3")
+# Carry an IPv4 address at their end; a translator on the way may deliver to it.
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class AddressRefused(httpx.RequestError):
@@ -29,12 +36,20 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one anybody on the internet could reach."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        # 64:ff9b::/96, 2002::/16 and ::ffff:0:0/96 carry an IPv4 address inside.
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
+        if ip in NAT64:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)))
         if (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
             return is_public(str(inner))
+        # Python calls ::127.0.0.1 and fec0::1 global; only this block was ever given out.
+        if ip not in IPV6_INTERNET:
+            return False
     return ip.is_global and not ip.is_multicast
+
+
+def is_named(host: str, port: int) -> bool:
+    """Whether the operator allowed this private host, on every port or on this one."""
+    allowed = {name.lower() for name in settings.GATOR_ALLOWED_PRIVATE_HOSTS}
+    return not allowed.isdisjoint({host.lower(), f"{host}:{port}".lower()})
 
 
 def _checked_addresses(host: str, port: int) -> list[str]:
@@ -43,11 +58,8 @@ def _checked_addresses(host: str, port: int) -> list[str]:
     except (socket.gaierror, UnicodeError) as error:
         raise httpcore.ConnectError(f"{host} could not be resolved: {error}") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    named = f"{host}:{port}" in settings.GATOR_ALLOWED_PRIVATE_HOSTS or (
-        host in settings.GATOR_ALLOWED_PRIVATE_HOSTS
-    )
     # All of them must be public: a name with one private address is a trick or a mistake.
-    if not named and not all(is_public(address) for address in addresses):
+    if not is_named(host, port) and not all(is_public(address) for address in addresses):
         raise AddressRefused(
             f"{host} is a private address; name it in GATOR_ALLOWED_PRIVATE_HOSTS to allow it."
         )
@@ -57,10 +69,12 @@ def _checked_addresses(host: str, port: int) -> list[str]:
 _call = threading.local()
 
 
-def _within_deadline(timeout: float | None) -> float:
+def _within_deadline(
+    timeout: float | None, late: type[httpcore.TimeoutException] = httpcore.ReadTimeout
+) -> float:
     left = float(_call.deadline - time.monotonic())
     if left <= 0:
-        raise httpcore.ReadTimeout("The call took longer than its deadline.")
+        raise late("The call took longer than its deadline.")
     return left if timeout is None else min(timeout, left)
 
 
@@ -74,7 +88,9 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _within_deadline(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _within_deadline(timeout))
+        for start in range(0, len(buffer), PIECE):
+            limit = _within_deadline(timeout, httpcore.WriteTimeout)
+            self._stream.write(buffer[start : start + PIECE], limit)
 
     def close(self) -> None:
         self._stream.close()
@@ -85,7 +101,8 @@ class _DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        limit = _within_deadline(timeout)
+        # Nothing of the request has left yet: whoever asks may safely try again.
+        limit = _within_deadline(timeout, httpcore.ConnectTimeout)
         return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, limit))
 
     def get_extra_info(self, info: str) -> Any:
@@ -106,7 +123,7 @@ class _CheckedBackend(httpcore.SyncBackend):
         last: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
         for address in _checked_addresses(host, port):
             try:
-                limit = _within_deadline(timeout)
+                limit = _within_deadline(timeout, httpcore.ConnectTimeout)
                 return _DeadlineStream(
                     super().connect_tcp(address, port, limit, local_address, socket_options)
                 )
@@ -165,6 +182,8 @@ def client(*, transport: httpx.BaseTransport | None = None, **options: Any) -> h
     }
     return httpx.Client(
         transport=transport or CheckedTransport(),
+        # Accounts share a client: one's session cookie must never ride on another's call.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
         headers=headers,

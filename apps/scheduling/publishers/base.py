@@ -275,7 +275,7 @@ class Publisher(ABC):
 
     @abstractmethod
     def test(self, account: Account) -> Identity:
-        """Ask the network who we are, publishing nothing; raises Temporary or NeedsReconnect."""
+        """Ask the network who we are, publishing nothing; raises anything but Unconfirmed."""
 
     def prepare(
         self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]

@@ -1,0 +1,243 @@
+"""Bluesky and every other server of the AT Protocol: plain XRPC to the account's own server.
+
+The post is a record under a key of our own, so sending it again replaces it by itself and leaves
+one post. For that to hold, the record must be the same to the byte at every try: `createdAt` comes
+from the frozen post, and mentions are resolved once, in `prepare`.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ClassVar
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from apps.scheduling.publishers import facets
+from apps.scheduling.publishers.base import (
+    Account,
+    Attachment,
+    CredentialField,
+    Identity,
+    Limits,
+    Outgoing,
+    Permanent,
+    PublishError,
+    Receipt,
+    Safety,
+    Temporary,
+)
+from apps.scheduling.publishers.tid import new_tid
+from apps.scheduling.publishers.xrpc import XrpcPublisher
+
+POSTS = "app.bsky.feed.post"
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+# The server drops an upload that no post uses for a while; then it is made again.
+UPLOAD_LIFE_SECONDS = 900
+MOST_MENTIONS = 10
+LOOK_UP_SECONDS = 5
+NO_ANSWER = frozenset({"unreachable", "timeout", "connection_lost", "rate_limited"})
+
+
+class Bluesky(XrpcPublisher):
+    """Keyed by the record's own key: putRecord with the same record changes nothing."""
+
+    label: ClassVar[str] = "Bluesky"
+    safety: ClassVar[Safety] = Safety.KEYED
+    default_server: ClassVar[str] = "https://bsky.social"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        CredentialField(
+            name="app_password",
+            label="App password",
+            help="On Bluesky: Settings, Privacy and security, App passwords, Add. "
+            "Never your main password: an app password can be withdrawn on its own.",
+        ),
+    )
+
+    def new_key(self) -> str:
+        return new_tid()
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            characters=300,
+            bytes=3_000,
+            images=4,
+            image_bytes=2_000_000,
+            image_types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
+            alt_characters=2_000,
+        )
+
+    def test(self, account: Account) -> Identity:
+        # A new session each time: what is tested is the app password, not an old token.
+        session = account.renew(account.credentials, partial(self.sign_in, account))
+        answer = self.read(
+            self.xrpc(account, session, "com.atproto.server.getSession", method="GET")
+        )
+        if not isinstance(answer, dict) or not str(answer.get("did", "")).startswith("did:"):
+            self.malformed("it does not say who we are")
+        did, handle = str(answer["did"]), str(answer.get("handle") or answer["did"])
+        return Identity(
+            handle=handle,
+            remote_id=did,
+            url=f"https://bsky.app/profile/{did}" if self._is_public_network(account) else "",
+            facts={"did": did, "handle": handle},
+        )
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        progress = dict(outgoing.progress)
+        if "mentions" not in progress:
+            progress["mentions"] = self._resolved(account, outgoing.full_text)
+            save(progress)
+        uploads = dict(progress.get("uploads", {}))
+        for position, attachment in enumerate(outgoing.attachments):
+            done = uploads.get(str(position))
+            if done and time.time() - done["at"] < UPLOAD_LIFE_SECONDS:
+                continue
+            blob = self._upload(account, attachment)
+            uploads[str(position)] = {"blob": blob, "at": int(time.time())}
+            progress["uploads"] = dict(uploads)
+            save(progress)
+        return progress
+
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        record = self.record(outgoing)
+        response = self.signed_in(
+            account,
+            lambda session: self.xrpc(
+                account,
+                session,
+                "com.atproto.repo.putRecord",
+                publishing=True,
+                seconds=20,
+                json={
+                    "repo": session["did"],
+                    "collection": POSTS,
+                    "rkey": outgoing.key,
+                    "record": record,
+                },
+            ),
+        )
+        answer = self.read(response, publishing=True)
+        return self._receipt(account, outgoing, answer, publishing=True)
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        # Rarely needed: sending again is as good. For a post that must not go out any more.
+        query = {"collection": POSTS, "rkey": outgoing.key}
+
+        def ask(session: Mapping[str, Any]) -> httpx.Response:
+            name = f"com.atproto.repo.getRecord?{urlencode({'repo': session['did'], **query})}"
+            return self.xrpc(account, session, name, method="GET")
+
+        try:
+            answer = self.read(self.signed_in(account, ask))
+        except Permanent as error:
+            if error.code == "RecordNotFound":
+                return None
+            raise
+        return self._receipt(account, outgoing, answer, publishing=False)
+
+    def _receipt(
+        self, account: Account, outgoing: Outgoing, answer: Any, *, publishing: bool
+    ) -> Receipt:
+        uri = str(answer.get("uri", "")) if isinstance(answer, dict) else ""
+        if not re.fullmatch(rf"at://did:[\w.:%-]+/{POSTS}/{outgoing.key}", uri, re.ASCII):
+            self.malformed("it does not name our post", publishing=publishing)
+        return Receipt(remote_id=uri, url=self._page(account, uri))
+
+    def record(self, outgoing: Outgoing) -> dict[str, Any]:
+        """The post as Bluesky stores it; the same for the same frozen post and its progress."""
+        text = outgoing.full_text
+        created = outgoing.created_at.astimezone(UTC).isoformat(timespec="milliseconds")
+        record: dict[str, Any] = {
+            "$type": POSTS,
+            "text": text,
+            "createdAt": created.replace("+00:00", "Z"),
+        }
+        if LANGUAGE.fullmatch(outgoing.language):
+            record["langs"] = [outgoing.language]
+        if marks := facets.of(text, outgoing.progress.get("mentions", {})):
+            record["facets"] = marks
+        if outgoing.attachments:
+            record["embed"] = {
+                "$type": "app.bsky.embed.images",
+                "images": [
+                    self._image(outgoing, position) for position in range(len(outgoing.attachments))
+                ],
+            }
+        elif outgoing.link:
+            record["embed"] = {
+                "$type": "app.bsky.embed.external",
+                "external": {
+                    "uri": outgoing.link,
+                    "title": urlsplit(outgoing.link).hostname or outgoing.link,
+                    "description": "",
+                },
+            }
+        return record
+
+    def _image(self, outgoing: Outgoing, position: int) -> dict[str, Any]:
+        upload = outgoing.progress.get("uploads", {}).get(str(position))
+        if not upload:
+            raise Temporary("An image is not uploaded yet.", code="not_prepared")
+        attachment = outgoing.attachments[position]
+        image: dict[str, Any] = {"alt": attachment.alt, "image": upload["blob"]}
+        if attachment.width > 0 and attachment.height > 0:
+            image["aspectRatio"] = {"width": attachment.width, "height": attachment.height}
+        return image
+
+    def _upload(self, account: Account, attachment: Attachment) -> Mapping[str, Any]:
+        content = attachment.read()
+        response = self.signed_in(
+            account,
+            lambda session: self.xrpc(
+                account,
+                session,
+                "com.atproto.repo.uploadBlob",
+                seconds=60,
+                content=content,
+                headers={"Content-Type": attachment.mime},
+            ),
+        )
+        answer = self.read(response)
+        blob = answer.get("blob") if isinstance(answer, dict) else None
+        if not isinstance(blob, dict) or not isinstance(blob.get("ref"), dict):
+            self.malformed("it does not name the uploaded image")
+        return blob
+
+    def _resolved(self, account: Account, text: str) -> dict[str, str]:
+        """The id of each mentioned account; a handle nobody has stays plain text."""
+        known = {}
+        for handle in facets.mentioned(text)[:MOST_MENTIONS]:
+            query = urlencode({"handle": handle})
+            try:
+                answer = self.read(
+                    self.call(
+                        account,
+                        "GET",
+                        f"{self.server(account)}/xrpc/com.atproto.identity.resolveHandle?{query}",
+                        seconds=LOOK_UP_SECONDS,
+                    )
+                )
+            except PublishError as error:
+                if error.code in NO_ANSWER:
+                    raise
+                continue  # It answered that it cannot: no reason to keep the post back.
+            did = answer.get("did") if isinstance(answer, dict) else None
+            if isinstance(did, str) and did.startswith("did:") and len(did) < 300:
+                known[handle] = did
+        return known
+
+    def _page(self, account: Account, uri: str) -> str:
+        did, _, key = uri.removeprefix("at://").split("/")
+        if self._is_public_network(account):
+            return f"https://bsky.app/profile/{account.handle.removeprefix('@')}/post/{key}"
+        query = urlencode({"repo": did, "collection": POSTS, "rkey": key})
+        return f"{self.server(account)}/xrpc/com.atproto.repo.getRecord?{query}"
+
+    def _is_public_network(self, account: Account) -> bool:
+        host = urlsplit(self.server(account)).hostname or ""
+        return host == "bsky.social" or host.endswith(".bsky.network")

@@ -1,0 +1,230 @@
+"""Networks spoken to over HTTP: one way to call them, and what each outcome means.
+
+An outcome becomes one of the four errors by one question: may the post be there? Only the call that
+publishes (`publishing=True`) can leave that open; an upload that went unanswered is simply made
+again.
+"""
+
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import urlsplit
+
+import httpx
+
+from apps.core import http
+from apps.scheduling.publishers.base import (
+    Account,
+    NeedsReconnect,
+    Permanent,
+    Publisher,
+    PublishError,
+    Temporary,
+    Unconfirmed,
+)
+
+LONGEST_WORDS = 300
+LONGEST_WAIT_SECONDS = 86_400.0
+RESET_HEADERS = ("retry-after", "ratelimit-reset", "x-ratelimit-reset")
+# The server did not take the request in; nothing came of it.
+TRY_LATER = frozenset({408, 425})
+SLUG = re.compile(r"[A-Za-z][\w.-]{0,59}", re.ASCII)
+
+
+class HttpPublisher(Publisher):
+    """A publisher that calls a server; `transport` is for tests."""
+
+    default_server: ClassVar[str] = ""
+    # Error codes in the network's own answers that say "sign in again", whatever the status.
+    reconnect_codes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._transport = transport
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return http.client(transport=self._transport)
+
+    def call(
+        self,
+        account: Account,
+        method: str,
+        url: str,
+        *,
+        publishing: bool = False,
+        seconds: float = http.DEADLINE_SECONDS,
+        **request: Any,
+    ) -> httpx.Response:
+        """One request, answered with 2xx, or one of the four errors."""
+        try:
+            response = self._client.request(
+                method, url, extensions={"deadline": seconds}, **request
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # `from None`: the cause may quote a header, and tracebacks are logged.
+            raise self._from_failure(error, publishing=publishing) from None
+        if not response.is_success:
+            raise self.refusal(account, response, publishing=publishing)
+        return response
+
+    def read(self, response: httpx.Response, *, publishing: bool = False) -> Any:
+        """The JSON of a successful answer."""
+        try:
+            return response.json()
+        except (ValueError, RecursionError):
+            self.malformed("its answer is not JSON", publishing=publishing)
+
+    def malformed(self, what: str, *, publishing: bool = False) -> NoReturn:
+        """A 2xx that does not say what it must: the post may well be there."""
+        error = Unconfirmed if publishing else Temporary
+        raise error(f"{self.label} answered, but {what}.", code="malformed_answer")
+
+    def server(self, account: Account) -> str:
+        """The server's address without a path: https, or plain http to a named private host."""
+        parts = urlsplit(self.address(account))
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def address(self, account: Account) -> str:
+        """The address the account gives, checked before anything secret is sent to it."""
+        given = (account.server or self.default_server).strip()
+        if given and "://" not in given:
+            given = f"https://{given}"
+        try:
+            parts = urlsplit(given)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            host, port = "", None
+        if not host:
+            raise Permanent(f"{given[:100]!r} is no server address.", code="bad_address")
+        plain = parts.scheme == "http" and http.is_named(host, port or 80)
+        if parts.scheme != "https" and not plain:
+            raise Permanent(
+                f"{host} must be reached by https: credentials never travel in the clear.",
+                code="insecure_address",
+            )
+        return given
+
+    def _from_failure(self, error: Exception, *, publishing: bool) -> PublishError:
+        if isinstance(error, http.AddressRefused):
+            return Permanent(bounded(error), code="private_address")
+        if isinstance(error, httpx.ConnectError):
+            words = f"{self.label} could not be reached: {bounded(error)}"
+            return Temporary(words, code="unreachable")
+        if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)):
+            return Temporary(f"{self.label} could not be reached in time.", code="unreachable")
+        if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
+            return Permanent(f"{self.label}: this is no address to call.", code="bad_address")
+        if isinstance(error, (httpx.LocalProtocolError, UnicodeError)):
+            words = f"{self.label}: the credentials hold characters that cannot be sent."
+            return NeedsReconnect(words, code="bad_credentials")
+        late = isinstance(error, httpx.TimeoutException)
+        what = "did not answer in time" if late else "broke off the connection"
+        code = "timeout" if late else "connection_lost"
+        if publishing:
+            return Unconfirmed(f"{self.label} {what} after the post was sent.", code=code)
+        return Temporary(f"{self.label} {what}.", code=code)
+
+    def refusal(
+        self, account: Account, response: httpx.Response, *, publishing: bool
+    ) -> PublishError:
+        """What an answer other than 2xx means."""
+        status = response.status_code
+        slug, said = _said(response)
+        words = bounded(said, hide=account.credentials) or f"HTTP {status}"
+        slug = bounded(slug, hide=account.credentials)
+        code = slug if SLUG.fullmatch(slug) else f"http_{status}"
+        if status == 429:
+            return Temporary(
+                f"{self.label} asks to slow down: {words}",
+                code="rate_limited",
+                retry_after=wait_of(response.headers),
+                whole_account=True,
+            )
+        if status >= 500 or status < 200:
+            if publishing:
+                words = f"{self.label} failed after the post was sent: {words}"
+                return Unconfirmed(words, code=code)
+            return Temporary(
+                f"{self.label} has trouble: {words}",
+                code=code,
+                retry_after=wait_of(response.headers, names=("retry-after",)),
+            )
+        if status < 400:
+            host = bounded(host_of(response.headers.get("location", "")))
+            return Permanent(
+                f"{self.label} answered with a redirect to {host or 'elsewhere'}, which is not "
+                "followed; enter the server's final address.",
+                code="redirect",
+            )
+        if status == 401 or slug in self.reconnect_codes:
+            return NeedsReconnect(f"{self.label} refused the credentials: {words}", code=code)
+        if status in TRY_LATER:
+            return Temporary(f"{self.label} asks to try again: {words}", code=code)
+        return Permanent(f"{self.label} refused: {words}", code=code)
+
+
+def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:
+    """A stranger's words made fit to show: one short line, no control characters, no secrets."""
+    words = str(text)[: LONGEST_WORDS * 10]
+    for secret in (hide or {}).values():
+        if isinstance(secret, str) and len(secret) >= 6:
+            words = words.replace(secret, "[hidden]")
+    # "C": control and format characters, which include the ones that turn the writing direction.
+    words = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in words)
+    words = " ".join(words.split())
+    return words if len(words) <= LONGEST_WORDS else f"{words[: LONGEST_WORDS - 1]}…"
+
+
+def host_of(url: str) -> str:
+    """The host of a stranger's URL, or nothing."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def wait_of(headers: httpx.Headers, *, names: tuple[str, ...] = RESET_HEADERS) -> float | None:
+    """How many seconds the network asks us to wait: Retry-After, else when its limit resets."""
+    for name in names:
+        if (wait := _seconds(headers.get(name, ""))) is not None:
+            return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
+    return None
+
+
+def _seconds(value: str) -> float | None:
+    """From now: a number of seconds, a moment in Unix time, an HTTP date or an ISO date."""
+    if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", value, re.ASCII):
+        number = float(value)
+        if number > 1e11:
+            number /= 1_000
+        return number - time.time() if number > 1e9 else number
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = parse(value)
+        except (ValueError, OverflowError):
+            continue
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - datetime.now(UTC)).total_seconds()
+    return None
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    """The error code and the words of an answer, in the spellings that servers use."""
+    # Not response.text: the server would choose the codec.
+    text = response.content[:4_000].decode("utf-8", "replace")
+    try:
+        answer = response.json()
+    except (ValueError, RecursionError):
+        return "", re.sub(r"<(script|style)\b.*?</\1\s*>|<[^<>]*>", " ", text, flags=re.I | re.S)
+    if not isinstance(answer, dict):
+        return "", text
+    slug = answer.get("error") or answer.get("code") or ""
+    for name in ("message", "error_description", "detail", "error"):
+        if isinstance(words := answer.get(name), str) and words:
+            return str(slug), words
+    return str(slug), text
