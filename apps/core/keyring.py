@@ -1,7 +1,10 @@
 """The keys that seal credentials at rest: a file of `id:key` lines, newest first."""
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +18,14 @@ class KeyMissing(Exception):
 
 def key_file() -> Path:
     return Path(settings.KEYS_DIR) / "credential_keys"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two processes that both find no key, or both rotate, must not overwrite each other's."""
+    with key_file().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _write(keys: dict[str, str]) -> None:
@@ -39,22 +50,30 @@ def keys() -> dict[str, str]:
     """Every key by its id, newest first; the first call on a new installation makes one."""
     path = key_file()
     if not path.exists():
-        add_key()
+        with _alone():
+            if not path.exists():
+                _add({})
     # The file's time is part of the cache's key: a rotation reaches every running process.
     return _parsed(path, path.stat().st_mtime_ns)
 
 
 def add_key() -> str:
     """Put a new key first, keep the old ones for what they sealed, and return its id."""
-    older = keys() if key_file().exists() else {}
+    older = keys()
+    with _alone():
+        return _add(older)
+
+
+def _add(older: dict[str, str]) -> str:
     key_id = secrets.token_hex(4)
     _write({key_id: Fernet.generate_key().decode(), **older})
     return key_id
 
 
-def drop_all_but(key_id: str) -> None:
-    """Forget every other key, once nothing is sealed with them any more."""
-    _write({key_id: keys()[key_id]})
+def drop(key_ids: set[str]) -> None:
+    """Forget these keys; what is still sealed with one of them can never be opened again."""
+    with _alone():
+        _write({key_id: key for key_id, key in keys().items() if key_id not in key_ids})
 
 
 def newest() -> str:
