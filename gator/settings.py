@@ -231,6 +231,10 @@ PUBLISHERS = {
 # silent call its request may still be on the way.
 PUBLISHING_LEASE = timedelta(seconds=90)
 PUBLISHING_SETTLE = timedelta(seconds=10)
+SENTIMENT_ENGINES = {
+    "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},
+}
+SENTIMENT_ENGINE = env.choice("SENTIMENT_ENGINE", "rules", tuple(SENTIMENT_ENGINES))
 EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }
