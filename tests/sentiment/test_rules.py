@@ -1,9 +1,12 @@
 """What the rule engine reads, as a person who types a comment would expect it."""
 
+import dataclasses
 import time
 
 import pytest
+from pytest_django import Settings
 
+from apps.sentiment import services
 from apps.sentiment.engines.base import EMOTIONS, INTENTS, LABELS, Analysis, label_for
 from apps.sentiment.engines.rules import RuleEngine
 
@@ -202,3 +205,17 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
         "neutral",
         read("I hate it").label,
     ]
+
+
+def test_the_setting_chooses_the_engine(settings: Settings) -> None:
+    assert services.analyze("good").engine == "rules"
+    settings.SENTIMENT_ENGINES = {"mine": {"BACKEND": "tests.sentiment.test_rules.Always"}}
+    settings.SENTIMENT_ENGINE = "mine"
+    assert services.analyze("good").label == "very_negative"
+
+
+class Always(RuleEngine):
+    """An engine of somebody else's."""
+
+    def analyze(self, text: str) -> Analysis:
+        return dataclasses.replace(super().analyze(text), score=-1.0, label=label_for(-1.0))
