@@ -59,6 +59,14 @@ def integer(name: str, default: int, *, at_least: int = 0) -> int:
     return int(value)
 
 
+def choice(name: str, default: str, known: tuple[str, ...]) -> str:
+    """One of the values in `known`."""
+    value = text(name, default)
+    if value not in known:
+        raise BadSetting(f"{name}={value!r} is not one of: {', '.join(known)}.")
+    return value
+
+
 def listing(name: str, default: str = "") -> list[str]:
     """Values separated by commas or white space."""
     return [part for part in re.split(r"[,\s]+", text(name, default)) if part]

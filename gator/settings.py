@@ -250,6 +250,10 @@ PUBLISHING_SETTLE = timedelta(seconds=10)
 METRICS = ["apps.core.metrics.of_the_floor", "apps.scheduling.metrics.of_deliveries"]
 # What `up` calls once, on an empty installation; it returns the page to watch.
 FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
+SENTIMENT_ENGINES = {
+    "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},
+}
+SENTIMENT_ENGINE = env.choice("SENTIMENT_ENGINE", "rules", tuple(SENTIMENT_ENGINES))
 EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }
