@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+import httpx
 import structlog
 from django.conf import settings
 from django.core.mail import send_mail
@@ -41,18 +42,19 @@ def _enqueue(alert_id: str) -> None:
         log.warning("alert waits for the next sweep", alert=alert_id, error=str(error))
 
 
-def send(row: Alert) -> dict[str, str]:
+def send(row: Alert, *, transport: httpx.BaseTransport | None = None) -> dict[str, str]:
     """Send by every channel that settings name; returns each failed channel with its reason."""
     failures = {}
-    for name, (wanted, deliver) in _CHANNELS.items():
-        if not wanted():
-            continue
-        try:
-            deliver(row)
-        except Exception as error:
-            # The address may hold a token, so only the kind of failure is kept.
-            failures[name] = type(error).__name__
-            log.warning("alert not delivered", channel=name, error=type(error).__name__)
+    with http.client(transport=transport) as client:
+        for name, (wanted, deliver) in _CHANNELS.items():
+            if not wanted():
+                continue
+            try:
+                deliver(row, client)
+            except Exception as error:
+                # The address may hold a token, so only the kind of failure is kept.
+                failures[name] = type(error).__name__
+                log.warning("alert not delivered", channel=name, error=type(error).__name__)
     return failures
 
 
@@ -60,36 +62,35 @@ def _link(row: Alert) -> str:
     return f"{settings.GATOR_PUBLIC_URL}{row.path}" if row.path else settings.GATOR_PUBLIC_URL
 
 
-def _mail(row: Alert) -> None:
+def _mail(row: Alert, client: httpx.Client) -> None:
     text = f"{row.body}\n\n{_link(row)}\n"
     title = " ".join(f"[Gator] {row.title}".split())
     send_mail(title, text, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
 
 
-def _ntfy(row: Alert) -> None:
+def _ntfy(row: Alert, client: httpx.Client) -> None:
+    # As JSON to the server itself: titles in headers would have to be ASCII.
+    server, _, topic = settings.ALERT_NTFY_URL.rstrip("/").rpartition("/")
     message = {
-        "topic": settings.ALERT_NTFY_URL.rstrip("/").rsplit("/", 1)[-1],
+        "topic": topic,
         "title": row.title,
         "message": row.body or row.title,
         "click": _link(row),
         "priority": 5 if row.level == Alert.Level.CRITICAL else 3,
     }
-    with http.client() as client:
-        base = settings.ALERT_NTFY_URL.rstrip("/").rsplit("/", 1)[0]
-        client.post(base, json=message).raise_for_status()
+    client.post(server, json=message).raise_for_status()
 
 
-def _telegram(row: Alert) -> None:
+def _telegram(row: Alert, client: httpx.Client) -> None:
     message = {
         "chat_id": settings.ALERT_TELEGRAM_CHAT,
         "text": f"{row.title}\n{row.body}\n{_link(row)}"[:4_000],
     }
-    with http.client() as client:
-        url = f"https://api.telegram.org/bot{settings.ALERT_TELEGRAM_TOKEN}/sendMessage"
-        client.post(url, json=message).raise_for_status()
+    url = f"https://api.telegram.org/bot{settings.ALERT_TELEGRAM_TOKEN}/sendMessage"
+    client.post(url, json=message).raise_for_status()
 
 
-def _webhook(row: Alert) -> None:
+def _webhook(row: Alert, client: httpx.Client) -> None:
     body = json.dumps(
         {
             "type": "alert",
@@ -109,11 +110,10 @@ def _webhook(row: Alert) -> None:
             secret=settings.ALERT_WEBHOOK_SECRET, message_id=str(row.pk), body=body
         ),
     }
-    with http.client() as client:
-        client.post(settings.ALERT_WEBHOOK_URL, content=body, headers=headers).raise_for_status()
+    client.post(settings.ALERT_WEBHOOK_URL, content=body, headers=headers).raise_for_status()
 
 
-_CHANNELS: dict[str, tuple[Callable[[], object], Callable[[Alert], None]]] = {
+_CHANNELS: dict[str, tuple[Callable[[], object], Callable[[Alert, httpx.Client], None]]] = {
     "mail": (lambda: settings.ALERT_EMAILS, _mail),
     "ntfy": (lambda: settings.ALERT_NTFY_URL, _ntfy),
     "telegram": (
