@@ -18,6 +18,8 @@ def main() -> None:
     except BadSetting as error:
         print(f"gator: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ def load_file(name: str, default: Path) -> None:
         value = value.strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
+        else:
+            value = re.sub(r"(^|\s+)#.*", "", value)
         os.environ.setdefault(setting.strip(), value)
 
 

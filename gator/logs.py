@@ -4,6 +4,8 @@ from typing import Any
 
 import structlog
 
+CHATTY = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+
 
 def configuration(*, level: str) -> dict[str, Any]:
     """Django's LOGGING: one handler, one format, for our own lines and those of the libraries."""
@@ -39,9 +41,12 @@ def configuration(*, level: str) -> dict[str, Any]:
             # httpx logs every address it calls, and some networks carry tokens in addresses.
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
-            # uvicorn gives these handlers of its own before it loads us.
+            # uvicorn gives this one handlers of its own before it loads us; requests are for the
+            # proxy's log and for /metrics.
             "uvicorn": {"handlers": [], "propagate": True},
-            "uvicorn.error": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"level": "WARNING"},
+            # Celery says every tick and every task twice; what a task did it says itself.
+            **{name: {"level": "DEBUG" if level == "DEBUG" else "WARNING"} for name in CHATTY},
             "django.server": {"handlers": ["stderr"], "propagate": False},
         },
     }

@@ -298,7 +298,9 @@ SPECTACULAR_SETTINGS = {
 MEDIA_ROOT = CONTENT_STORAGE_PATH
 MEDIA_URL = "/media/"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Filled by collectstatic where a proxy serves it; otherwise WhiteNoise finds the files itself.
+STATIC_ROOT = GATOR_VAR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 STORAGES = {

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from django.conf import settings
 from django.core.management import call_command
-from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
@@ -41,13 +41,11 @@ def prepare(*, only: list[str], echo_logs: bool) -> Path:
         _check_port()
     if not settings.EMBEDDED_VALKEY:
         _check_redis()
+    _check_database()
     try:
         with _one_migrates():
             _migrate()
             password, watch = _first_run()
-    except DatabaseFailure as error:
-        what = " ".join(str(error).split())
-        raise CannotStart(f"The database does not work (DATABASE_URL): {what}") from error
     finally:
         connection.close()
     plan = _plan(var, kinds)
@@ -110,6 +108,20 @@ def _check_redis() -> None:
         raise CannotStart(f"REDIS_URL: no answer ({type(error).__name__}).") from None
     finally:
         client.close()
+
+
+def _check_database() -> None:
+    """Connect once without the pool, which would wait and then say only that it waited."""
+    try:
+        if connection.vendor == "postgresql":
+            parameters: dict[str, Any] = {**connection.get_connection_params()}
+            parameters.pop("pool", None)
+            connection.Database.connect(**parameters, connect_timeout=5).close()
+        else:
+            connection.ensure_connection()
+    except Exception as error:
+        what = " ".join(str(error).split())
+        raise CannotStart(f"The database does not answer (DATABASE_URL): {what}") from None
 
 
 # -- The database -------------------------------------------------------------------------------
@@ -221,7 +233,7 @@ def _worker(name: str, queues: list[str], threads: int) -> list[str]:
 
 
 def _celery(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "gator", *arguments]
+    return [sys.executable, "-m", "celery", "-A", "gator", "--quiet", *arguments]
 
 
 def _welcome(kinds: list[str], password: str, watch: str) -> str:

@@ -27,6 +27,7 @@ VALKEY_GRACE_SECONDS = 1.5
 STEADY_SECONDS = 10
 LONGEST_WAIT_SECONDS = 30
 TICK_SECONDS = 0.2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOG_BYTES = 5_000_000
 LOG_FILES = 3
 
@@ -81,18 +82,19 @@ class RotatingLog:
 
     def write(self, data: bytes) -> None:
         if self._size + len(data) > LOG_BYTES:
-            self._file.close()
+            self.close()
             for number in range(LOG_FILES - 1, 0, -1):
                 older = self._path.with_name(f"{self._path.name}.{number - 1}")
                 source = older if number > 1 else self._path
                 if source.exists():
                     source.replace(self._path.with_name(f"{self._path.name}.{number}"))
             self._open()
-        try:
+        # A full disk must not end the studio; the lines are lost.
+        with suppress(OSError):
             self._size += self._file.write(data)
-        except OSError:
-            # A full disk must not end the studio; the lines are lost.
-            return
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Child:
@@ -133,6 +135,7 @@ class Supervisor:
         self.environment = os.environ | plan.environment
         self._die_with_us = dying_with(os.getpid())
         self.stopping = False
+        self.stops_asked: list[bool] = []
         self.welcomed = False
         self.selector = selectors.DefaultSelector()
         # What is answered once a condition holds: a connection and its condition.
@@ -145,6 +148,7 @@ class Supervisor:
         self._listen_to_signals()
         self._listen_to_control()
         while not self.stopping or any(child.alive for child in self.children.values()):
+            self._obey_signals()
             self._start_what_is_wanted()
             for key, _ in self.selector.select(TICK_SECONDS):
                 cast(Callable[[Any], None], key.data)(key.fileobj)
@@ -163,13 +167,21 @@ class Supervisor:
         self._signals = (reader, writer)
         # SIGCHLD only has to end the select() early.
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._stop())
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: self.stops_asked.append(True))
+        # `up` held them back while it turned into us.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         self.selector.register(reader, selectors.EVENT_READ, self._drain)
 
     @staticmethod
     def _drain(reader: socket.socket) -> None:
         reader.recv(4096)
+
+    def _obey_signals(self) -> None:
+        # Not in the handler: that may run while a part is being started, and would miss it.
+        while self.stops_asked:
+            self.stops_asked.pop()
+            self._stop()
 
     def _say(self, text: str) -> None:
         try:

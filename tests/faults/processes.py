@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from apps.core.processes import die_with_parent
+from apps.core.processes import dying_with
 from gator import valkey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=die_with_parent,
+                preexec_fn=dying_with(os.getpid()),
                 process_group=0,
             )
         self.started_at = time.monotonic()

@@ -1,6 +1,7 @@
 """`manage.py up`: everything Gator needs, from one command, until Ctrl-C."""
 
 import os
+import signal
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.core import starting
+from apps.core.supervising import STOP_SIGNALS
 
 
 class Command(BaseCommand):
@@ -33,9 +35,13 @@ class Command(BaseCommand):
         try:
             plan = starting.prepare(only=kinds, echo_logs=logs)
         except starting.CannotStart as error:
-            raise CommandError(f"gator: {error}", returncode=2) from error
+            self.stderr.write(f"gator: {error}")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(130)
         # Become the supervisor: the same process, without Django's memory.
         environment = os.environ | {"PYTHONPATH": starting.python_path()}
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         sys.stdout.flush()
         sys.stderr.flush()
         command = [sys.executable, "-m", "apps.core.supervising", str(plan)]
