@@ -1,7 +1,7 @@
 """Text as Mastodon counts it, and as it comes back from a server: as HTML, linked and shortened."""
 
+import html
 import unicodedata
-from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import regex
@@ -12,6 +12,11 @@ from apps.scheduling.publishers.entities import apart_from, found, links
 _MENTION = regex.compile(
     r"(?<![=/\w])@([a-z0-9_]+(?:[.-]+[a-z0-9_]+)*)@[\w.-]*\w(?::\d+)?", regex.IGNORECASE
 )
+
+_TAG = regex.compile(r"(<[^<>]*>)")
+_A = regex.compile(r"<a\s", regex.IGNORECASE)
+_ATTRIBUTE = regex.compile(r"""\s([a-z]+)=["']([^"']*)["']""", regex.IGNORECASE)
+LONGEST_HTML = 200_000
 
 
 def length(text: str, *, url_length: int, by_graphemes: bool) -> int:
@@ -44,48 +49,43 @@ class Wanted:
         self._without_links = _bare(_MENTION.sub(r"@\1", text))
         self._links = {_address(span.value) for span in taken}
 
-    def matches(self, html: str) -> bool:
-        """Whether `html` shows this text: every word of it, and the same links."""
-        reader = _Reader()
-        reader.feed(html[:200_000])
-        reader.close()
-        if _bare(_MENTION.sub(r"@\1", "".join(reader.shown))) == self._whole:
+    def matches(self, html_text: str) -> bool:
+        """Whether `html_text` shows this text: every word of it, and the same links."""
+        shown, unlinked, addresses = _read(html_text[:LONGEST_HTML])
+        if _bare(_MENTION.sub(r"@\1", shown)) == self._whole:
             return True
         # Links may be shown shortened: compare where they lead, and the words without them.
         return (
-            self._links <= {_address(url) for url in reader.links}
-            and _bare(_MENTION.sub(r"@\1", "".join(reader.unlinked))) == self._without_links
+            self._links <= {_address(url) for url in addresses}
+            and _bare(_MENTION.sub(r"@\1", unlinked)) == self._without_links
         )
 
 
-class _Reader(HTMLParser):
-    """The words of a status, with and without its links, and where the links lead."""
+def _read(html_text: str) -> tuple[str, str, list[str]]:
+    """The words of a status, those outside of links, and where the links lead.
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.shown: list[str] = []
-        self.unlinked: list[str] = []
-        self.links: list[str] = []
-        self._in_link = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        # A mention or a hashtag is a word of the text, though servers make it a link.
-        is_word = {"mention", "hashtag"} & set((given.get("class") or "").split()) or (
-            "tag" in (given.get("rel") or "").split()
-        )
-        if tag == "a" and not is_word:
-            self._in_link = True
-            self.links.append(given.get("href") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a":
-            self._in_link = False
-
-    def handle_data(self, data: str) -> None:
-        self.shown.append(data)
-        if not self._in_link:
-            self.unlinked.append(data)
+    Not html.parser: unfinished tags take it minutes, and a server may be hostile.
+    """
+    shown, unlinked, addresses = [], [], []
+    in_link = False
+    for position, piece in enumerate(_TAG.split(html_text)):
+        if position % 2 == 0:
+            words = html.unescape(piece)
+            shown.append(words)
+            if not in_link:
+                unlinked.append(words)
+        elif piece[1:3].lower() == "/a":
+            in_link = False
+        elif _A.match(piece):
+            given = {
+                name.lower(): html.unescape(value) for name, value in _ATTRIBUTE.findall(piece)
+            }
+            # A mention or a hashtag is a word of the text, though servers make it a link.
+            marks = {*given.get("class", "").split(), *given.get("rel", "").split()}
+            if not marks & {"mention", "hashtag", "tag"}:
+                in_link = True
+                addresses.append(given.get("href", ""))
+    return "".join(shown), "".join(unlinked), addresses
 
 
 def _bare(text: str) -> str:
