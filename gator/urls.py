@@ -1,8 +1,9 @@
 """Every address, one include per app."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("apps.scheduling.urls")),
 ]
