@@ -6,4 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("apps.core.urls")),
     path("admin/", admin.site.urls),
+    path("", include("apps.scheduling.urls")),
 ]

@@ -2,10 +2,13 @@
 
 import uuid
 from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 import structlog
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 # The admin's theme runs inline scripts and styles; the API's own pages have inline styles.
@@ -30,6 +33,23 @@ class RequestIdMiddleware(MiddlewareMixin):
         request_id = structlog.contextvars.get_contextvars().get("request_id")
         if request_id:
             response["X-Request-ID"] = request_id
+        return response
+
+
+class ViewerZoneMiddleware(MiddlewareMixin):
+    """Shows the admin's times in the zone of the viewer's browser (static/js/zone.js tells it)."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        timezone.deactivate()
+        name = unquote(request.COOKIES.get("gator_zone", ""))[:64]
+        if name and request.path.startswith("/admin/"):
+            try:
+                timezone.activate(ZoneInfo(name))
+            except (ValueError, OSError, LookupError):
+                return  # No such zone: the studio's own stands.
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        timezone.deactivate()
         return response
 
 

@@ -1,6 +1,7 @@
 """From rows to the plain data a publisher is given, and whether it fits the network."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -104,3 +105,25 @@ def problems_of(
     """What makes this post not fit this account; empty when it fits."""
     outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
     return publishers[account.network].check(account_of(account, with_credentials=False), outgoing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A draft as one network counts it: its length, the most it takes, and what is wrong."""
+
+    count: int
+    limit: int | None
+    problems: list[Problem]
+
+
+def measure(
+    *, post: Post, account: SocialAccount, override: dict[str, Any], media: Sequence[Media]
+) -> Measure:
+    """Count and check a draft for one account, exactly as scheduling it would."""
+    outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
+    publisher, plain = publishers[account.network], account_of(account, with_credentials=False)
+    return Measure(
+        count=publisher.count(outgoing.full_text, plain),
+        limit=publisher.limits(plain).characters,
+        problems=publisher.check(plain, outgoing),
+    )

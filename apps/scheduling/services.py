@@ -106,6 +106,20 @@ def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
     return problems
 
 
+def measure(draft: Draft) -> dict[UUID, composing.Measure]:
+    """How each account's network counts this draft, and what it would refuse."""
+    post = _post_of(draft, by=None)
+    return {
+        account.pk: composing.measure(
+            post=post,
+            account=account,
+            override=dict(draft.overrides.get(str(account.pk), {})),
+            media=draft.media,
+        )
+        for account in draft.accounts
+    }
+
+
 def _post_of(draft: Draft, *, by: User | None) -> Post:
     return Post(
         persona=draft.persona,
@@ -156,6 +170,16 @@ def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
         transaction.on_commit(partial(tasks.wake, delivery_ids, at=at), robust=True)
 
 
+def may_change(post: Post) -> bool:
+    """Whether `change_post` would take it: no network has seen any of it, or may have."""
+    return _unseen(list(post.deliveries.all()))
+
+
+def _unseen(rows: Sequence[Delivery]) -> bool:
+    changeable = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
+    return all(row.state in changeable and not row.maybe_sent for row in rows)
+
+
 def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
     """Replace a post that no network has seen; raises WrongState once one may have."""
     if problems := problems_of(draft):
@@ -164,8 +188,7 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         raise Refused(("persona", "fixed", "A post stays with its persona; make a new one."))
     with transaction.atomic():
         rows = list(post.deliveries.select_for_update())
-        changeable = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
-        if any(row.state not in changeable or row.maybe_sent for row in rows):
+        if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
         fresh = _post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
@@ -213,6 +236,14 @@ def publish_now(post: Post, *, by: User | None) -> int:
     return _send_soon(
         post.deliveries.filter(state=State.SCHEDULED), about=post, by=by, action="publish now"
     )
+
+
+def publish_delivery_now(delivery: Delivery, *, by: User | None) -> Delivery:
+    """Make one waiting delivery due at once; raises WrongState unless it waits."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED)
+    _send_soon(rows, about=delivery, by=by, action="publish now")
+    delivery.refresh_from_db()
+    return delivery
 
 
 def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
@@ -284,6 +315,18 @@ def resolve_delivery(
             detail=f"{words[answer]} ({by.username if by else 'gator'})",
         )
         audit.record(actor=by, action=f"resolve: {answer}", about=row, url=url)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def cancel_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
+    """Cancel one delivery that waits and that no network can have seen; else raises WrongState."""
+    waiting = [State.SCHEDULED, State.HELD]
+    rows = Delivery.objects.filter(pk=delivery.pk, state__in=waiting, maybe_sent=False)
+    with transaction.atomic():
+        if not rows.update(state=State.CANCELLED, changed_at=timezone.now()):
+            raise WrongState("Only what waits and cannot be out yet can be cancelled.")
+        audit.record(actor=by, action="cancel", about=delivery)
     delivery.refresh_from_db()
     return delivery
 

@@ -1,1 +1,0 @@
-"""The admin's base class and the floor's own pages."""

@@ -1,0 +1,200 @@
+"""The form in which a post is written: what, where, when, and how each network counts it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.core.models import User
+from apps.personas.models import Persona
+from apps.scheduling import services
+from apps.scheduling.admin.shown import network_label
+from apps.scheduling.models import DAY, Media, Post, SocialAccount
+
+LATEST_MEDIA = 12
+NEVER = "never"
+LIMITS: dict[str, str] = {
+    "3600": "1 hour",
+    "21600": "6 hours",
+    "86400": "1 day",
+    "604800": "1 week",
+    NEVER: "Never too late",
+}
+# Where a refusal of services is shown in this form.
+PLACES = {"scheduled_at": "at", "too_late_after": "too_late", "overrides": "accounts"}
+
+
+class ComposeForm(forms.Form):
+    """A post of one persona, as typed; `draft` makes of it what services take."""
+
+    text = forms.CharField(
+        label="Text", required=False, strip=False, widget=forms.Textarea(attrs={"rows": 7})
+    )
+    link = forms.URLField(label="Link", required=False, max_length=1_000, assume_scheme="https")
+    hashtags = forms.CharField(
+        label="Hashtags",
+        required=False,
+        help_text="Plain words, spaces between them. What the text lacks is added at its end.",
+    )
+    at = forms.DateTimeField(
+        label="When",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    zone = forms.ChoiceField(label="In the time of")
+    too_late = forms.ChoiceField(
+        label="Too late after", help_text="Later than this after its time, it is not sent at all."
+    )
+    accounts = forms.MultipleChoiceField(label="Accounts", required=False)
+    media = forms.MultipleChoiceField(label="Pictures", required=False)
+
+    def __init__(
+        self, *args: Any, persona: Persona, post: Post | None, viewer_zone: str, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.persona = persona
+        self.own_accounts = list(persona.accounts.order_by("network", "handle"))
+        used = Q(posts=post) if post else Q(pk=None)
+        latest = Media.objects.order_by("-created_at").values_list("pk", flat=True)[:LATEST_MEDIA]
+        chosen = self.data.getlist("media") if hasattr(self.data, "getlist") else []
+        wanted = Q(pk__in=list(latest)) | used | Q(pk__in=[pk for pk in chosen if _is_uuid(pk)])
+        self.shelf = list(Media.objects.filter(wanted).distinct().order_by("-created_at"))
+        self._choices("accounts", {str(each.pk): str(each) for each in self.own_accounts})
+        self._choices("media", {str(each.pk): str(each) for each in self.shelf})
+        zones = {persona.time_zone: f"{persona.name}: {persona.time_zone}"}
+        zones.setdefault(viewer_zone, f"You: {viewer_zone}")
+        self._choices("zone", zones)
+        limits = dict(LIMITS)
+        if post and post.too_late_after is not None:
+            seconds = str(int(post.too_late_after.total_seconds()))
+            limits.setdefault(seconds, str(post.too_late_after))
+        self._choices("too_late", limits)
+        for account in self.own_accounts:
+            self.fields[f"text_{account.pk}"] = forms.CharField(
+                label=f"Its own text on {network_label(account.network)}",
+                required=False,
+                strip=False,
+                widget=forms.Textarea(attrs={"rows": 3}),
+            )
+
+    def _choices(self, name: str, choices: Mapping[str, str]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = list(choices.items())
+
+    def draft(self) -> services.Draft:
+        """The post as services take it; the form must be valid."""
+        data = self.cleaned_data
+        chosen = [each for each in self.own_accounts if str(each.pk) in data["accounts"]]
+        shelf = {str(each.pk): each for each in self.shelf}
+        too_late = data.get("too_late", str(int(DAY.total_seconds())))
+        return services.Draft(
+            persona=self.persona,
+            accounts=chosen,
+            scheduled_at=data.get("at") or timezone.now(),
+            text=data.get("text", "").replace("\r\n", "\n"),
+            link=data.get("link", ""),
+            hashtags=data.get("hashtags", "").replace(",", " ").split(),
+            media=[shelf[pk] for pk in data.get("media", []) if pk in shelf],
+            overrides=self._overrides(chosen),
+            too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
+        )
+
+    def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
+        own = {str(each.pk): self.cleaned_data.get(f"text_{each.pk}", "") for each in chosen}
+        return {
+            pk: {"text": text.replace("\r\n", "\n")} for pk, text in own.items() if text.strip()
+        }
+
+    def show(self, refused: services.Refused) -> None:
+        """Put every problem at its field."""
+        for name, code, message in refused.problems:
+            place = PLACES.get(name, name)
+            self.add_error(
+                place if place in self.fields else None, forms.ValidationError(message, code=code)
+            )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The accounts as the page shows them."""
+        chosen = self["accounts"].value() or []
+        return [
+            {
+                "account": each,
+                "network": network_label(each.network),
+                "chosen": str(each.pk) in chosen,
+                "own_text": self[f"text_{each.pk}"],
+                "ready": each.status
+                in (SocialAccount.Status.WORKING, SocialAccount.Status.UNTESTED),
+            }
+            for each in self.own_accounts
+        ]
+
+    def pictures(self) -> list[tuple[Media, bool]]:
+        """The media on offer, and whether each is chosen."""
+        chosen = self["media"].value() or []
+        return [(each, str(each.pk) in chosen) for each in self.shelf]
+
+
+def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
+    """A stored post as the form shows it."""
+    deliveries = list(post.deliveries.all())
+    limit = post.too_late_after
+    return {
+        "text": post.text,
+        "link": post.link,
+        "hashtags": " ".join(post.hashtags),
+        "at": _wall_clock(post.scheduled_at, zone),
+        "zone": zone,
+        "too_late": NEVER if limit is None else str(int(limit.total_seconds())),
+        "accounts": [str(each.account_id) for each in deliveries],
+        "media": [str(each.media_id) for each in post.postmedia_set.all()],
+        **{f"text_{each.account_id}": each.override.get("text", "") for each in deliveries},
+    }
+
+
+def initial_of_new(persona: Persona, *, copied: Post | None) -> dict[str, Any]:
+    """A new post: in the persona's zone, an hour from now, on every account that is ready."""
+    soon = timezone.now() + timedelta(hours=1)
+    soon = soon.replace(minute=soon.minute // 15 * 15, second=0, microsecond=0)
+    initial = initial_of(copied, zone=persona.time_zone) if copied else {}
+    ready = persona.accounts.exclude(status=SocialAccount.Status.PAUSED)
+    return {
+        "accounts": [str(pk) for pk in ready.values_list("pk", flat=True)],
+        "too_late": str(int(DAY.total_seconds())),
+        **initial,
+        "zone": persona.time_zone,
+        "at": _wall_clock(soon, persona.time_zone),
+    }
+
+
+def _wall_clock(moment: datetime, zone: str) -> datetime:
+    return timezone.make_naive(moment, ZoneInfo(zone))
+
+
+def store_uploads(request: HttpRequest, form: ComposeForm, *, by: User) -> list[str]:
+    """Keep the pictures sent with the form; returns their ids, puts refusals at the field."""
+    stored = []
+    alts = request.POST.getlist("upload_alt")
+    for number, file in enumerate(request.FILES.getlist("uploads")):
+        alt = alts[number][:2_000] if number < len(alts) else ""
+        try:
+            media = services.add_media(file, size=file.size or 0, alt=alt, by=by)
+        except services.Refused as refused:
+            form.add_error("media", f"{file.name}: {refused}")
+        else:
+            stored.append(str(media.pk))
+    return stored
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

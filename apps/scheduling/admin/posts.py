@@ -1,0 +1,294 @@
+"""Posts in the admin: the list, and the page where one is written."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
+from unfold.decorators import display
+
+from apps.core.admin.base import StudioAdmin, acting
+from apps.core.shown import when
+from apps.personas import services as personas
+from apps.personas.models import Persona
+from apps.scheduling import services
+from apps.scheduling.admin import composer
+from apps.scheduling.admin.composer import ComposeForm
+from apps.scheduling.admin.shown import (
+    PostNetworkFilter,
+    PostStateFilter,
+    delivery_badges,
+    state_badge,
+)
+from apps.scheduling.models import Post
+
+
+@admin.register(Post)
+class PostAdmin(StudioAdmin):
+    """What personas say, and when."""
+
+    list_display = ("said", "when_", "where", "pictures")
+    list_filter = (
+        PostStateFilter,
+        PostNetworkFilter,
+        ("persona", RelatedDropdownFilter),
+        ("scheduled_at", RangeDateFilter),
+    )
+    search_fields = ("text", "link", "persona__name")
+    actions = ("publish_now", "cancel")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
+        rows: QuerySet[Post] = super().get_queryset(request)
+        rows = rows.select_related("persona").prefetch_related("deliveries__account")
+        return rows.annotate(pictures_count=Count("postmedia", distinct=True))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # A post is cancelled, not forgotten: its ledger says what may be on a network.
+        return False
+
+    @display(description="Post", ordering="text")
+    def said(self, post: Post) -> Any:
+        return format_html(
+            '<span class="g-said">{}</span><span class="g-quiet">{}</span>',
+            str(post),
+            post.persona.name,
+        )
+
+    @display(description="When", ordering="scheduled_at")
+    def when_(self, post: Post) -> Any:
+        return when(post.scheduled_at)
+
+    @display(description="Where")
+    def where(self, post: Post) -> Any:
+        return delivery_badges(post.deliveries.all()) or "–"
+
+    @display(description="Pictures", ordering="pictures_count")
+    def pictures(self, post: Any) -> Any:
+        return post.pictures_count or "–"
+
+    def _all(
+        self, request: HttpRequest, posts: QuerySet[Post], label: str, verb: Callable[..., int]
+    ) -> None:
+        done, skipped = 0, []
+        for post in posts:
+            try:
+                done += verb(post, by=acting(request))
+            except services.Refused as refused:
+                skipped.append(f"Skipped “{post}”: {refused}")
+        said = f"{label}: {done} {'delivery' if done == 1 else 'deliveries'}." if done else ""
+        self.say_skipped(request, said, skipped)
+
+    @admin.action(description="Publish now", permissions=["change"])
+    def publish_now(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+        self._all(request, queryset, "Going out now", services.publish_now)
+
+    @admin.action(description="Cancel", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+        self._all(request, queryset, "Cancelled", services.cancel_post)
+
+    # -- Writing ------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        check = self.admin_site.admin_view(require_POST(self.check_draft))
+        cancel = self.admin_site.admin_view(require_POST(self.cancel_one))
+        own = [
+            path("check/<uuid:persona_id>/", check, name="scheduling_post_check"),
+            path("<uuid:post_id>/cancel/", cancel, name="scheduling_post_cancel"),
+        ]
+        return own + super().get_urls()
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """The composer, for a new post and for one that no network has seen yet."""
+        if object_id is None:
+            if not self.has_add_permission(request):
+                raise PermissionDenied
+            persona = self._chosen_persona(request)
+            if persona is None:
+                return self._choose_persona(request)
+            return self._compose(request, persona, None)
+        post = self.get_object(request, object_id)
+        if not self.has_view_or_change_permission(request, post):
+            raise PermissionDenied
+        if post is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
+                request, self.opts, object_id
+            )
+        return self._compose(request, post.persona, post)
+
+    def _chosen_persona(self, request: HttpRequest) -> Persona | None:
+        active = list(Persona.objects.active()[:2])
+        if len(active) == 1:
+            return active[0]
+        try:
+            return Persona.objects.filter(pk=UUID(request.GET.get("persona", ""))).first()
+        except ValueError:
+            return None
+
+    def _choose_persona(self, request: HttpRequest) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Write a post",
+            "personas": Persona.objects.active().annotate(number=Count("accounts")),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/scheduling/choose_persona.html", context)
+
+    def _compose(self, request: HttpRequest, persona: Persona, post: Post | None) -> HttpResponse:
+        open_to_change = post is None or (
+            self.has_change_permission(request, post) and services.may_change(post)
+        )
+        form = self._form(request, persona, post)
+        if request.method == "POST":
+            if not open_to_change:
+                raise PermissionDenied
+            stored = self._store(request, form, post)
+            if stored is not None:
+                return HttpResponseRedirect(self._page(stored))
+        deliveries = list(post.deliveries.select_related("account")) if post else []
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(post) if post else f"Write as {persona.name}",
+            "opts": self.opts,
+            "original": post,
+            "persona": persona,
+            "form": form,
+            "open": open_to_change,
+            "deliveries": [(each, state_badge(each), when(each.due_at)) for each in deliveries],
+            "when": when(post.scheduled_at) if post else "",
+            "hold": personas.what_holds(persona),
+            "may_cancel": post is not None
+            and self.has_change_permission(request, post)
+            and any(each.state in ("scheduled", "held") for each in deliveries),
+            "may_add": self.has_add_permission(request),
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/scheduling/compose.html", context)
+
+    def _form(
+        self,
+        request: HttpRequest,
+        persona: Persona,
+        post: Post | None,
+        data: QueryDict | None = None,
+    ) -> ComposeForm:
+        copied = None
+        if post is None and request.GET.get("copy"):
+            copied = self.get_object(request, request.GET["copy"])
+        initial = (
+            composer.initial_of(post, zone=persona.time_zone)
+            if post
+            else composer.initial_of_new(persona, copied=copied)
+        )
+        return ComposeForm(
+            data if data is not None else (request.POST if request.method == "POST" else None),
+            initial=initial,
+            persona=persona,
+            post=post,
+            viewer_zone=timezone.get_current_timezone_name(),
+        )
+
+    def _store(self, request: HttpRequest, form: ComposeForm, post: Post | None) -> Post | None:
+        """Save through services; None when the form now shows what is wrong."""
+        data = request.POST.copy()
+        if "now" in data:
+            # The button says now, whatever the clock in the form shows.
+            data["at"] = timezone.localtime(timezone.now(), _zone(form, data)).strftime(
+                "%Y-%m-%dT%H:%M:%S"
+            )
+        form.data = data
+        with timezone.override(_zone(form, data)):
+            valid = form.is_valid()
+        uploaded = composer.store_uploads(request, form, by=acting(request))
+        if uploaded:
+            # Stored once: a form that comes back has them among its pictures already.
+            data.setlist("media", [*data.getlist("media"), *uploaded])
+            problems = {name: list(errors) for name, errors in form.errors.items()}
+            form = self._replace(form, self._form(request, form.persona, post, data))
+            with timezone.override(_zone(form, data)):
+                form.is_valid()
+            for each in problems.get("media", []):
+                form.add_error("media", each)
+            valid = not form.errors
+        if not valid or form.errors:
+            return None
+        try:
+            if post is None:
+                post = services.schedule_post(form.draft(), by=acting(request))
+                messages.success(request, "Scheduled. It goes out on its own.")
+            else:
+                post = services.change_post(post, form.draft(), by=acting(request))
+                messages.success(request, "Saved.")
+        except services.Refused as refused:
+            form.show(refused)
+            return None
+        return post
+
+    @staticmethod
+    def _replace(form: ComposeForm, fresh: ComposeForm) -> ComposeForm:
+        form.__dict__.update(fresh.__dict__)
+        return form
+
+    def check_draft(self, request: HttpRequest, persona_id: UUID) -> JsonResponse:
+        """How each account's network counts what is being typed; nothing is stored."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        persona = get_object_or_404(Persona, pk=persona_id)
+        data = request.POST.copy()
+        # Counted for every account, chosen or not: the page shows what would be.
+        data.setlist("accounts", [str(pk) for pk in persona.accounts.values_list("pk", flat=True)])
+        form = ComposeForm(
+            data, persona=persona, post=None, viewer_zone=timezone.get_current_timezone_name()
+        )
+        form.is_valid()
+        counts = services.measure(form.draft())
+        return JsonResponse(
+            {
+                "accounts": {
+                    str(pk): {
+                        "count": each.count,
+                        "limit": each.limit,
+                        "problems": [problem.message for problem in each.problems],
+                    }
+                    for pk, each in counts.items()
+                }
+            }
+        )
+
+    def cancel_one(self, request: HttpRequest, post_id: UUID) -> HttpResponse:
+        """Cancel what of this post has not gone out."""
+        post = get_object_or_404(Post, pk=post_id)
+        if not self.has_change_permission(request, post):
+            raise PermissionDenied
+        try:
+            count = services.cancel_post(post, by=acting(request))
+            messages.success(request, f"Cancelled: {count}.")
+        except services.Refused as refused:
+            messages.error(request, str(refused))
+        return HttpResponseRedirect(self._page(post))
+
+    def _page(self, post: Post) -> str:
+        return reverse("admin:scheduling_post_change", args=[post.pk])
+
+
+def _zone(form: ComposeForm, data: QueryDict) -> ZoneInfo:
+    """The zone that the form names, if it is one of those it offers; else the persona's."""
+    known = dict(form.fields["zone"].choices)  # type: ignore[attr-defined]
+    name = data.get("zone", "")
+    return ZoneInfo(name if name in known else form.persona.time_zone)

@@ -1,0 +1,123 @@
+"""How the admin shows networks, states and refusals."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import DropdownFilter
+
+from apps.core.shown import badge
+from apps.scheduling.models import Attempt, Delivery, SocialAccount
+from apps.scheduling.networks import publishers
+
+State = Delivery.State
+Status = SocialAccount.Status
+Outcome = Attempt.Outcome
+
+STATE_TONES: dict[str, str] = {
+    State.SCHEDULED: "info",
+    State.CLAIMED: "info",
+    State.SENDING: "info",
+    State.PUBLISHED: "good",
+    State.FAILED: "bad",
+    State.UNCONFIRMED: "warn",
+    State.NEEDS_REVIEW: "bad",
+    State.CANCELLED: "quiet",
+    State.HELD: "warn",
+    State.MISSED: "bad",
+}
+STATUS_TONES: dict[str, str] = {
+    Status.UNTESTED: "quiet",
+    Status.WORKING: "good",
+    Status.RECONNECT: "bad",
+    Status.PAUSED: "warn",
+}
+OUTCOME_TONES: dict[str, str] = {
+    Outcome.OPEN: "info",
+    Outcome.PUBLISHED: "good",
+    Outcome.TEMPORARY: "warn",
+    Outcome.PERMANENT: "bad",
+    Outcome.RECONNECT: "bad",
+    Outcome.UNCONFIRMED: "warn",
+    Outcome.FOUND: "good",
+    Outcome.ABSENT: "quiet",
+}
+
+
+def network_label(network: str) -> str:
+    """The network as people call it; its setting's name where it is no longer configured."""
+    return publishers[network].label if network in publishers else network
+
+
+def network_choices() -> list[tuple[str, str]]:
+    """Every configured network: its name in settings and its label."""
+    return [(name, publisher.label) for name, publisher in publishers.items()]
+
+
+def state_badge(delivery: Delivery) -> SafeString:
+    """The state of a delivery, its error on hover."""
+    return badge(STATE_TONES[delivery.state], delivery.get_state_display(), delivery.error)
+
+
+def delivery_badges(deliveries: Iterable[Delivery]) -> SafeString:
+    """One badge per delivery of a post: the network, in the colour and the words of its state."""
+    return format_html_join(
+        " ",
+        "{}",
+        (
+            (
+                badge(
+                    STATE_TONES[each.state],
+                    f"{network_label(each.account.network)}: {each.get_state_display()}",
+                    each.error or str(each.account),
+                ),
+            )
+            for each in deliveries
+        ),
+    )
+
+
+class NetworkFilter(DropdownFilter):  # type: ignore[misc]
+    """By network; subclasses say where the network's column lies."""
+
+    title = "network"
+    parameter_name = "network"
+    column = "account__network"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return network_choices()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(**{self.column: self.value()}).distinct()
+
+
+class PostNetworkFilter(NetworkFilter):
+    """Posts by the network of any of their deliveries."""
+
+    column = "deliveries__account__network"
+
+
+class AccountNetworkFilter(NetworkFilter):
+    """Accounts by network."""
+
+    column = "network"
+
+
+class PostStateFilter(DropdownFilter):  # type: ignore[misc]
+    """Posts by the state of any of their deliveries."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(value), str(label)) for value, label in State.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(deliveries__state=self.value()).distinct()
