@@ -238,7 +238,7 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # -- Plug-ins and events ------------------------------------------------------------------------
 
-PUBLISHERS = {
+PUBLISHERS: dict[str, dict[str, Any]] = {
     "wall": {"BACKEND": "apps.scheduling.publishers.wall.Wall"},
     "bluesky": {"BACKEND": "apps.scheduling.publishers.bluesky.Bluesky"},
     "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},

@@ -313,7 +313,7 @@ def test_a_worker_that_lost_its_claim_does_not_send(due_post: Post, network: Net
 
 
 def test_a_worker_that_slept_too_long_does_not_send(due_post: Post, network: NetworkOf) -> None:
-    claim, claimed = publishing._claim(due_post("keyed").post.deliveries.values_list("pk"))
+    claim, claimed = publishing._claim([due_post("keyed").pk])
     job = publishing._prepare(claim, claimed[0])
     assert isinstance(job, publishing.Job)
     assert isinstance(publishing._send(job, send_before=0.0), Temporary)

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
+from django.conf import settings
 from django.utils import timezone
 from pytest_django import Settings
 
 from apps.core.models import AuditEntry, User
 from apps.personas.models import Persona
-from apps.scheduling import publishing, recovery, services
+from apps.scheduling import publishing, recovery, services, tasks
 from apps.scheduling.models import Delivery, Post, SocialAccount
 from apps.scheduling.publishers.base import Permanent, Unconfirmed
 from tests.scheduling.conftest import NetworkOf
@@ -92,26 +94,22 @@ def test_a_post_due_at_once_wakes_a_worker_after_the_commit(
     assert len(woken) == 1
 
 
-def test_a_dead_broker_fails_no_request(
-    account_on: Callable[[str], SocialAccount], network: NetworkOf, settings: Settings
+def test_a_dead_broker_fails_no_request_and_costs_no_patience(
+    account_on: Callable[[str], SocialAccount],
+    network: NetworkOf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from gator.celery import app
-
     network("keyed")
-    real = app.conf.broker_url
-    app.conf.broker_url = "redis+socket:///nowhere/valkey.sock"
-    app.pool.force_close_all()
-    app.amqp.producer_pool.force_close_all()
+    dead = Celery("dead", broker="redis+socket:///nowhere/valkey.sock")
+    dead.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    monkeypatch.setattr(tasks.publish_deliveries, "_get_app", lambda: dead)
     started = time.monotonic()
-    try:
-        post = services.schedule_post(
-            draft(account_on("keyed"), scheduled_at=timezone.now()), by=None
-        )
-    finally:
-        app.conf.broker_url = real
+    post = services.schedule_post(draft(account_on("keyed"), scheduled_at=timezone.now()), by=None)
     # A person waits for this answer.
     assert time.monotonic() - started < 2
     assert post.deliveries.get().state == State.SCHEDULED
+    assert "the sweep will find them" in caplog.text
 
 
 # -- Changing -----------------------------------------------------------------------------------
