@@ -267,8 +267,8 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.StaffWithModelPermission"],
-    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Newest",
-    "DEFAULT_FILTER_BACKENDS": ["apps.core.api.StrictFilters"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.Newest",
+    "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilters"],
     "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
@@ -300,6 +300,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.schema.describe_errors",
+    ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 

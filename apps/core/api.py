@@ -1,18 +1,12 @@
-"""What every API endpoint shares: bases, pagination, filters, addresses."""
+"""What every API endpoint shares: the bases of views and the router."""
 
 from functools import partial
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.exceptions import RequestDataTooBig
 from django.db.models import QuerySet
-from django.forms import Field as FormField
-from django.forms import ValidationError as FormError
-from django_filters import Filter
-from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins, serializers, viewsets
-from rest_framework.exceptions import ErrorDetail, NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,7 +14,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from apps.core import idempotency, throttling
-from apps.core.serializers import Moment
+from apps.core.models import User
 
 UUID_PATTERN = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # A form around the file: names, boundaries, the description.
@@ -35,71 +29,6 @@ class Router(SimpleRouter):
         self.trailing_slash = "/?"
 
 
-class Newest(CursorPagination):
-    """Newest first, by UUIDv7."""
-
-    ordering = "-id"
-    page_size_query_param = "page_size"
-    max_page_size = 200
-
-    def get_page_size(self, request: Request) -> int | None:
-        given = request.query_params.get("page_size")
-        if given is None:
-            return self.page_size
-        if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= 200):
-            raise serializers.ValidationError(
-                {"page_size": [ErrorDetail("Give a number from 1 to 200.", "out_of_range")]}
-            )
-        return int(given)
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        self._key = queryset.model._meta.pk
-        return super().paginate_queryset(queryset, request, view)
-
-    def decode_cursor(self, request: Request) -> Any:
-        cursor = super().decode_cursor(request)
-        if cursor is not None and cursor.position is not None:
-            try:
-                self._key.to_python(cursor.position)
-            except ValidationError:
-                raise NotFound(self.invalid_cursor_message) from None
-        return cursor
-
-
-class StrictFilters(DjangoFilterBackend):
-    """django-filter, but a filter that does not exist is an error instead of no filter."""
-
-    ALWAYS: ClassVar[frozenset[str]] = frozenset({"cursor", "page_size", "format"})
-
-    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        filterset = self.get_filterset_class(view, queryset)
-        known = set(filterset.base_filters) if filterset else set()
-        if strangers := set(request.query_params) - known - self.ALWAYS:
-            names = ", ".join(sorted(known)) or "none"
-            words = f"There is no such filter; there are: {names}."
-            raise serializers.ValidationError(
-                {name[:100]: [ErrorDetail(words, "unknown_filter")] for name in strangers}
-            )
-        return super().filter_queryset(request, queryset, view)
-
-
-class _MomentFormField(FormField):
-    def to_python(self, value: Any) -> Any:
-        if value in self.empty_values:
-            return None
-        try:
-            # In a query string an unescaped + arrives as a space.
-            return Moment().run_validation(value.replace(" ", "+"))
-        except serializers.ValidationError as error:
-            raise FormError(str(error.detail[0]), code="invalid") from None  # type: ignore[index]
-
-
-class MomentFilter(Filter):
-    """A point in time with its offset, as everywhere in the API."""
-
-    field_class = _MomentFormField
-
-
 class Shared(APIView):
     """Idempotency, body limits and RateLimit headers around a view's own work."""
 
@@ -107,6 +36,12 @@ class Shared(APIView):
     needs: ClassVar[dict[str, str]] = {}
     # Actions that call a network: no transaction may be open around them.
     calls_network: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def actor(self) -> User:
+        """Who asks; the permission has let users only pass."""
+        assert isinstance(self.request.user, User)
+        return self.request.user
 
     def perform_authentication(self, request: Request) -> None:
         _limit_body(request)

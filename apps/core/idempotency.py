@@ -20,7 +20,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.models import ReplayableResponse
+from apps.core.models import ReplayableResponse, User
 from apps.core.problems import Problem
 from apps.core.tasks import REPLAYS_KEPT
 
@@ -79,6 +79,7 @@ def answer_once(
 
 def _take(request: Request, key: str) -> ReplayableResponse:
     user, now = request.user, timezone.now()
+    assert isinstance(user, User)
     wanted = fingerprint(request)
     try:
         with transaction.atomic():
@@ -92,9 +93,7 @@ def _take(request: Request, key: str) -> ReplayableResponse:
         status=None, started_at__lt=now - STILL_RUNNING
     )
     # One conditional UPDATE decides who takes over a key that a crash left behind.
-    taken = rows.filter(expired).update(
-        started_at=now, fingerprint=wanted, status=None, body=None
-    )
+    taken = rows.filter(expired).update(started_at=now, fingerprint=wanted, status=None, body=None)
     row = rows.first()
     if row is None or (row.status is None and not taken):
         raise Problem("still_running", "The first request with this key has no answer yet.")
@@ -108,9 +107,7 @@ def _take(request: Request, key: str) -> ReplayableResponse:
 
 def _mine(row: ReplayableResponse) -> Any:
     # `started_at` is the fence: whoever took the key over wrote another.
-    return ReplayableResponse.objects.filter(
-        pk=row.pk, started_at=row.started_at, status=None
-    )
+    return ReplayableResponse.objects.filter(pk=row.pk, started_at=row.started_at, status=None)
 
 
 def _keep(row: ReplayableResponse, response: Response) -> bool:
@@ -129,7 +126,8 @@ def fingerprint(request: Request) -> str:
         digest.update(part.encode() + b"\0")
     if (request.content_type or "").startswith("multipart/"):
         # Parsed, because every attempt of a client draws a new boundary.
-        for name, values in sorted(dict(request.data.lists()).items()):
+        data: Any = request.data
+        for name, values in sorted(data.lists()):
             for value in values:
                 digest.update(repr(name).encode())
                 if isinstance(value, UploadedFile):

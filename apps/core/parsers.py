@@ -16,9 +16,7 @@ class StrictJSONParser(JSONParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
             content = stream.read().decode("utf-8")
-            parsed = json.loads(
-                content, object_pairs_hook=_once, parse_constant=_no_such_number
-            )
+            parsed = json.loads(content, object_pairs_hook=_once, parse_constant=_no_such_number)
         except UnicodeDecodeError:
             raise ParseError("The body is not UTF-8.") from None
         except RecursionError:

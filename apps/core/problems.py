@@ -121,8 +121,8 @@ def _from_drf(error: exceptions.APIException) -> Response:
     headers: dict[str, str] = {}
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(max(1, int(error.wait)))
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(max(1, int(wait)))
     detail = error.detail
     if isinstance(detail, dict):
         # simplejwt's errors carry a dictionary.

@@ -13,12 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from apps.core import auth
-from apps.core.api import MomentFilter, ReadOnly, Shared
-from apps.core.models import Alert, AuditEntry
+from apps.core import auth, schema  # noqa: F401 - drf-spectacular finds its extension loaded
+from apps.core.api import ReadOnly, Shared
+from apps.core.filters import MomentFilter
+from apps.core.models import Alert, AuditEntry, User
 from apps.core.problems import Problem
 from apps.core.serializers import Strict, StrictModel, Text
-from apps.core.throttling import AnonymousThrottle, SignInByAddress, SignInByName
+from apps.core.throttling import AnonymousThrottle, SignInByAddress, SignInByName, Throttle
 
 
 class SignIn(Strict):
@@ -53,7 +54,7 @@ class Revoke(Refresh):
 class _TokenView(Shared):
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (AnonymousThrottle,)
+    throttle_classes: tuple[type[Throttle], ...] = (AnonymousThrottle,)
 
 
 class SignInView(_TokenView):
@@ -70,7 +71,7 @@ class SignInView(_TokenView):
         user: Any = authenticate(request._request, **given.validated_data)
         if user is None:
             raise Problem("sign_in_failed", "No active user has this name and password.")
-        update_last_login(None, user)
+        update_last_login(User, user)
         return Response(auth.issue(user))
 
 
@@ -149,7 +150,7 @@ class AuditOutput(StrictModel):
         read_only_fields = fields
 
 
-class AuditFilter(filters.FilterSet):
+class AuditFilter(filters.FilterSet):  # type: ignore[misc]
     since = MomentFilter(field_name="at", lookup_expr="gte")
     until = MomentFilter(field_name="at", lookup_expr="lt")
 

@@ -9,7 +9,7 @@ import structlog
 from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
-from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Throttle(BaseThrottle):
         who = self.who(request)
         if not rate or who is None:
             return True
-        limit, seconds = SimpleRateThrottle.parse_rate(self, rate)  # type: ignore[arg-type]
+        limit, seconds = _parsed(str(rate))
         now = time.time()
         window = int(now // seconds)
         digest = hashlib.sha256(who.encode("utf-8", "replace")).hexdigest()[:32]
@@ -51,6 +51,11 @@ class Throttle(BaseThrottle):
 
     def wait(self) -> float | None:
         return float(self.reset)
+
+
+def _parsed(rate: str) -> tuple[int, int]:
+    number, _, period = rate.partition("/")
+    return int(number), {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[period[0]]
 
 
 class AnonymousThrottle(Throttle):

@@ -80,9 +80,7 @@ class FactSerializer(StrictModel):
         return attrs
 
 
-class Kept(
-    mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin, ReadOnly
-):
+class Kept(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin, ReadOnly):
     """A resource whose rows carry no rule but their own; every change is audited."""
 
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
@@ -98,8 +96,7 @@ class Kept(
         self._note("delete", instance)
 
     def _note(self, verb: str, row: Any) -> None:
-        user: Any = self.request.user
-        audit.record(actor=user, action=f"{verb} {row._meta.model_name}", about=row)
+        audit.record(actor=self.actor, action=f"{verb} {row._meta.model_name}", about=row)
 
 
 @extend_schema_view(
@@ -119,13 +116,13 @@ class PersonaViewSet(Kept):
         persona = self.get_object()
         given = HoldInput(data=request.data)
         given.is_valid(raise_exception=True)
-        services.hold(persona=persona, by=request.user, **given.validated_data)  # type: ignore[misc]
+        services.hold(persona=persona, by=self.actor, **given.validated_data)
         return self._shown(pk)
 
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: str) -> Response:
         """Let this persona speak again; releasing one that is not held changes nothing."""
-        services.release(persona=self.get_object(), by=request.user)  # type: ignore[arg-type]
+        services.release(persona=self.get_object(), by=self.actor)
         return self._shown(pk)
 
     def _shown(self, pk: str) -> Response:
@@ -159,7 +156,7 @@ class StudioHoldView(Shared):
         """Stop everything; a second stop keeps the first one's words."""
         given = HoldInput(data=request.data)
         given.is_valid(raise_exception=True)
-        services.hold(persona=None, by=request.user, **given.validated_data)  # type: ignore[misc]
+        services.hold(persona=None, by=self.actor, **given.validated_data)
         return self.get(request)
 
     @extend_schema(
@@ -167,5 +164,5 @@ class StudioHoldView(Shared):
     )
     def delete(self, request: Request) -> Response:
         """Let everything go on."""
-        services.release(persona=None, by=request.user)  # type: ignore[arg-type]
+        services.release(persona=None, by=self.actor)
         return Response(status=204)

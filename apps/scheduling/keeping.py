@@ -42,7 +42,7 @@ def network_named(name: str) -> Publisher:
 
 
 def check_credentials(network: str, credentials: Mapping[str, Any]) -> None:
-    """Raise Refused unless these are the fields that the network asks for; never repeats a value."""
+    """Raise Refused unless these are the fields the network asks for; never repeats a value."""
     fields = {field.name: field for field in network_named(network).credential_fields}
     problems = []
     for name, value in credentials.items():
@@ -135,7 +135,7 @@ def remove_account(account: SocialAccount, *, by: User | None) -> None:
 
 def remove_media(media: Media, *, by: User | None) -> None:
     """Delete an upload that no post uses, and its file; raises WrongState otherwise."""
-    storage, name = media.file.storage, media.file.name
+    storage, name = media.file.storage, str(media.file.name)
     with transaction.atomic():
         _delete(media, "A post uses this picture.", by=by)
         # After the commit: a file without a row is rubbish, a row without its file a broken post.

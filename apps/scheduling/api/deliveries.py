@@ -79,7 +79,7 @@ def network_choices() -> list[tuple[str, str]]:
     return [(name, name) for name in publishers]
 
 
-class DeliveryFilter(filters.FilterSet):
+class DeliveryFilter(filters.FilterSet):  # type: ignore[misc]
     state = filters.MultipleChoiceFilter(choices=Delivery.State)
     network = filters.MultipleChoiceFilter(field_name="account__network", choices=network_choices)
     persona = filters.UUIDFilter(field_name="account__persona")
@@ -126,5 +126,5 @@ class DeliveryViewSet(Resource):
 
     def _after(self, verb: Any, request: Request, **given: Any) -> Response:
         delivery = self.get_object()
-        verb(delivery, by=request.user, **given)
+        verb(delivery, by=self.actor, **given)
         return self.shown(delivery.pk)

@@ -44,9 +44,7 @@ class PostInput(Strict):
     """A post: who says it, what, where and when."""
 
     persona = Id()
-    text = Text(
-        max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, required=False
-    )
+    text = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, required=False)
     link = Link(max_length=1_000, allow_blank=True, required=False)
     hashtags = Hashtags(required=False)
     accounts = serializers.ListField(child=Id(), allow_empty=False, max_length=MOST_ACCOUNTS)
@@ -89,7 +87,9 @@ class PostInput(Strict):
 
     def draft(self, post: Post | None = None) -> Draft:
         """The draft this makes; what a partial request leaves out stays as `post` has it."""
-        return Draft(**{**(_as_it_is(post) if post and self.partial else {}), **self.validated_data})
+        return Draft(
+            **{**(_as_it_is(post) if post and self.partial else {}), **self.validated_data}
+        )
 
 
 def _found(queryset: Any, ids: Sequence[UUID], what: str) -> list[Any]:
@@ -127,9 +127,7 @@ class SeedInput(Strict):
         trim_whitespace=False,
         help_text="What to publish: text, or the id of an uploaded picture.",
     )
-    caption = Text(
-        max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, default=""
-    )
+    caption = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, default="")
     platforms = serializers.ListField(
         child=Text(max_length=30),
         allow_empty=False,

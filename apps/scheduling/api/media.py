@@ -44,12 +44,8 @@ class MediaOutput(StrictModel):
 
 
 @extend_schema_view(
-    create=extend_schema(
-        request={"multipart/form-data": MediaInput}, responses={201: MediaOutput}
-    ),
-    partial_update=extend_schema(
-        request={"application/json": MediaChange}, responses=MediaOutput
-    ),
+    create=extend_schema(request={"multipart/form-data": MediaInput}, responses={201: MediaOutput}),
+    partial_update=extend_schema(request={"application/json": MediaChange}, responses=MediaOutput),
     destroy=extend_schema(responses={204: None}),
 )
 class MediaViewSet(Resource):
@@ -68,7 +64,7 @@ class MediaViewSet(Resource):
             file,
             size=file.size,
             alt=given["alt"],
-            by=request.user,  # type: ignore[arg-type]
+            by=self.actor,
         )
         return self.shown(media.pk, 201)
 
@@ -81,5 +77,5 @@ class MediaViewSet(Resource):
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a picture that no post uses."""
-        keeping.remove_media(self.get_object(), by=request.user)  # type: ignore[arg-type]
+        keeping.remove_media(self.get_object(), by=self.actor)
         return Response(status=204)

@@ -10,7 +10,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import MomentFilter, Resource
+from apps.core.api import Resource
+from apps.core.filters import MomentFilter
 from apps.scheduling import keeping, services
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
@@ -97,13 +98,15 @@ class CountOutput(serializers.Serializer[Any]):
     post = PostOutput()
 
 
-class PostFilter(filters.FilterSet):
+class PostFilter(filters.FilterSet):  # type: ignore[misc]
     persona = filters.UUIDFilter(field_name="persona")
     scheduled_after = MomentFilter(field_name="scheduled_at", lookup_expr="gte")
     scheduled_before = MomentFilter(field_name="scheduled_at", lookup_expr="lt")
     # Both together mean one delivery that has both; see filter_queryset.
-    state = filters.MultipleChoiceFilter(choices=Delivery.State)
-    network = filters.MultipleChoiceFilter(choices=network_choices)
+    state = filters.MultipleChoiceFilter(field_name="deliveries__state", choices=Delivery.State)
+    network = filters.MultipleChoiceFilter(
+        field_name="deliveries__account__network", choices=network_choices
+    )
 
     class Meta:
         model = Post
@@ -146,7 +149,7 @@ class PostViewSet(Resource):
         """Schedule a post on one or several accounts."""
         given = PostInput(data=request.data)
         given.is_valid(raise_exception=True)
-        post = services.schedule_post(given.draft(), by=request.user)  # type: ignore[arg-type]
+        post = services.schedule_post(given.draft(), by=self.actor)
         return self.shown(post.pk, 201)
 
     def update(self, request: Request, pk: str) -> Response:
@@ -161,12 +164,12 @@ class PostViewSet(Resource):
         post = self.get_object()
         given = PostInput(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
-        services.change_post(post, given.draft(post), by=request.user)  # type: ignore[arg-type]
+        services.change_post(post, given.draft(post), by=self.actor)
         return self.shown(pk)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a post of which nothing went out; any other can be cancelled."""
-        keeping.remove_post(self.get_object(), by=request.user)  # type: ignore[arg-type]
+        keeping.remove_post(self.get_object(), by=self.actor)
         return Response(status=204)
 
     @action(detail=True, methods=["post"])
@@ -181,7 +184,7 @@ class PostViewSet(Resource):
 
     def _counted(self, verb: Any, request: Request) -> Response:
         post = self.get_object()
-        count = verb(post, by=request.user)
+        count = verb(post, by=self.actor)
         content = {"deliveries_changed": count, "post": self.fresh(post.pk)}
         return Response(CountOutput(content, context=self.get_serializer_context()).data)
 
@@ -203,7 +206,7 @@ class PostViewSet(Resource):
         """Schedule a post by platforms, as Gator's first description has it."""
         given = SeedInput(data=request.data)
         given.is_valid(raise_exception=True)
-        post = services.schedule_post(given.draft(), by=request.user)  # type: ignore[arg-type]
+        post = services.schedule_post(given.draft(), by=self.actor)
         schedules = [
             {
                 "schedule_id": row.pk,
