@@ -312,7 +312,9 @@ SPECTACULAR_SETTINGS = {
 MEDIA_ROOT = CONTENT_STORAGE_PATH
 MEDIA_URL = "/media/"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Only collectstatic fills it; WhiteNoise wants it to exist, and finds the rest in the apps.
+STATIC_ROOT = GATOR_VAR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 STORAGES = {

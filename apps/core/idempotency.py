@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.models import ReplayableResponse, User
-from apps.core.problems import Problem
+from apps.core.problems import Problem, typed
 from apps.core.tasks import REPLAYS_KEPT
 
 HEADER = "Idempotency-Key"
@@ -55,7 +55,8 @@ def answer_once(
     if row.status is not None:
         stored = row.body or {}
         headers = {**stored.get("headers", {}), REPLAYED: "true"}
-        return Response(stored.get("content"), status=row.status, headers=headers)
+        replay = Response(stored.get("content"), status=row.status, headers=headers)
+        return typed(replay, request) if row.status >= 400 else replay
     kept = False
     try:
         try:

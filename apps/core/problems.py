@@ -73,13 +73,15 @@ class Problem(exceptions.APIException):
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: whatever was raised becomes one problem, and never a traceback."""
-    request = context.get("request")
-    response = _respond(error)
-    # In a browser DRF shows the same problem inside its own page.
+    set_rollback()
+    return typed(_respond(error), context.get("request"))
+
+
+def typed(response: Response, request: Any) -> Response:
+    """Name a problem's media type; in a browser DRF shows the same problem inside its own page."""
     renderer = getattr(request, "accepted_renderer", None)
     if renderer is None or renderer.format != "api":
         response.content_type = MEDIA_TYPE
-    set_rollback()
     return response
 
 
