@@ -1,6 +1,7 @@
 """Whatever the schema lets anybody send, and what it does not, the API has an answer below 500."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 EXAMPLES = 5
 
 
-def _answer(client: Any, case: Any) -> Any:
+def _answer(client: Any, case: Any, ids: dict[str, Any]) -> Any:
     headers = {
         "HTTP_" + name.upper().replace("-", "_"): str(value)
         for name, value in (case.headers or {}).items()
@@ -31,6 +32,10 @@ def _answer(client: Any, case: Any) -> Any:
     if not isinstance(case.body, NotSet):
         body = json.dumps(case.body, default=str).encode()
     path = case.formatted_path
+    for start, pk in ids.items():
+        # A made-up id is never there; these calls go to a row that is, and leave it there.
+        if path.startswith(start) and case.method != "DELETE":
+            path = re.sub(f"^{start}[^/]+", f"{start}{pk}", path)
     return client.generic(
         case.method,
         path,
@@ -54,9 +59,10 @@ def test_nothing_that_the_schema_describes_breaks_the_api(
     wall: SocialAccount,
 ) -> None:
     client = api_of(ada)
+    ids = {"/api/v1/personas/": luna.pk, "/api/v1/accounts/": wall.pk}
     raw = client.get("/api/v1/schema/?format=json").json()
     for result in schemathesis.openapi.from_dict(raw).get_all_operations():
-        operation = result.ok()
+        operation: Any = result.ok()  # type: ignore[union-attr]
 
         @settings(
             max_examples=EXAMPLES,
@@ -68,7 +74,7 @@ def test_nothing_that_the_schema_describes_breaks_the_api(
         )
         @given(operation.as_strategy(generation_mode=mode))
         def each(case: Any) -> None:
-            answer = _answer(client, case)
+            answer = _answer(client, case, ids)
             assert answer.status_code < 500, (case.method, case.formatted_path, case.body)
             if answer.status_code >= 400:
                 kind = answer["Content-Type"]

@@ -148,7 +148,7 @@ def test_a_post_request_names_its_schedules_and_a_schedule_publishes(
     [schedule] = answer.json()["schedules"]
     assert schedule["platform"] == "wall"
     publish = gator_celery.tasks["publish_scheduled_post"]
-    done: EagerResult[str] = publish.apply([schedule["schedule_id"], {"content": "ignored"}])
+    done: EagerResult[str] = publish.apply((schedule["schedule_id"], {"content": "ignored"}))
     assert (done.state, done.result) == ("SUCCESS", "published")
     assert Delivery.objects.get(pk=schedule["schedule_id"]).remote_url
 
@@ -165,5 +165,5 @@ def test_a_publish_that_failed_is_not_success(as_kei: Client, wall: SocialAccoun
         **JSON,
     )
     [schedule] = answer.json()["schedules"]
-    done = gator_celery.tasks["publish_scheduled_post"].apply([schedule["schedule_id"]])
+    done = gator_celery.tasks["publish_scheduled_post"].apply((schedule["schedule_id"],))
     assert done.state == "FAILURE"

@@ -78,6 +78,7 @@ def test_facts_belong_to_their_persona(as_kei: Client, luna: Persona, marlow: Pe
     unknown = body | {"persona": "01890000-0000-7000-8000-000000000000"}
     answer = as_kei.post(FACTS, unknown, content_type=JSON)
     assert answer.status_code == 400 and answer.json()["errors"][0]["field"] == "persona"
+    wrong: Any
     for wrong in (5, ["x"], {}, True, "luna"):
         answer = as_kei.post(FACTS, body | {"persona": wrong}, content_type=JSON)
         assert answer.status_code == 400, wrong
