@@ -99,6 +99,14 @@ def bind(name: str, default: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def rate(name: str, default: str) -> str:
+    """How often in which time, as in 60/min."""
+    value = text(name, default)
+    if not re.fullmatch(r"[1-9]\d{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)", value):
+        raise BadSetting(f"{name}={value!r} is not NUMBER/min (or s, hour, day), as in 60/min.")
+    return value
+
+
 def folder(name: str, default: Path) -> Path:
     """An existing or new folder of our own, readable by this user only."""
     path = Path(text(name, str(default))).expanduser().resolve()

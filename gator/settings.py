@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.metrics.measure_requests",
     "apps.core.middleware.RequestIdMiddleware",
+    "apps.core.problems.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.middleware.ContentSecurityMiddleware",
@@ -268,21 +269,28 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.StaffWithModelPermission"],
-    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Newest",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.Newest",
+    "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilters"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-        "rest_framework.throttling.ScopedRateThrottle",
+        "apps.core.throttling.AnonymousThrottle",
+        "apps.core.throttling.UserThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": {
-        "anon": env.text("THROTTLE_ANON", "60/min"),
-        "user": env.text("THROTTLE_USER", "1200/min"),
-        "sign-in": env.text("THROTTLE_SIGN_IN", "10/min"),
+        "anon": env.rate("THROTTLE_ANON", "60/min"),
+        "user": env.rate("THROTTLE_USER", "1200/min"),
+        "sign-in": env.rate("THROTTLE_SIGN_IN", "10/min"),
     },
+    # How many proxies of our own stand in front: only their X-Forwarded-For is believed.
+    "NUM_PROXIES": env.integer("TRUSTED_PROXIES", 0),
     "EXCEPTION_HANDLER": "apps.core.problems.handle",
     "PAGE_SIZE": 50,
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 15, at_least=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 14, at_least=1)),
+    "ISSUER": "gator",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gator",
@@ -292,6 +300,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.schema.describe_errors",
+    ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 

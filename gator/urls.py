@@ -6,5 +6,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("apps.core.urls")),
     path("admin/", admin.site.urls),
+    path("", include("apps.personas.urls")),
     path("", include("apps.scheduling.urls")),
 ]

@@ -1,11 +1,29 @@
-"""The floor's addresses: what monitoring asks for."""
+"""The floor's addresses: what monitoring asks for, tokens, audit, alerts, the API's description."""
 
-from django.urls import re_path
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.core import health, metrics
+from apps.core import health, metrics, resources
+from apps.core.api import Router
+
+router = Router()
+router.register("audit", resources.AuditViewSet, "audit")
+router.register("alerts", resources.AlertViewSet, "alert")
+
+api = [
+    re_path("^$", resources.RootView.as_view(), name="api-root"),
+    re_path("^auth/token/?$", resources.SignInView.as_view(), name="token"),
+    re_path("^auth/token/refresh/?$", resources.RefreshView.as_view(), name="token-refresh"),
+    re_path("^auth/token/revoke/?$", resources.RevokeView.as_view(), name="token-revoke"),
+    re_path("^schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    re_path("^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    *router.urls,
+]
 
 urlpatterns = [
     re_path(r"^healthz/?$", health.healthz, name="healthz"),
     re_path(r"^readyz/?$", health.readyz, name="readyz"),
     re_path(r"^metrics/?$", metrics.metrics, name="metrics"),
+    re_path("^api/v1$", resources.RootView.as_view()),
+    path("api/v1/", include(api)),
 ]

@@ -15,6 +15,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.core import audit
+from apps.core.errors import Refused as Refused
+from apps.core.errors import WrongState as WrongState
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
@@ -30,21 +32,6 @@ GRACE = timedelta(minutes=1)
 # What is due sooner than the sweep would find it is woken by the request itself.
 WAKE_WITHIN = tasks.LOOKAHEAD
 OVERRIDABLE = frozenset({"text", "link", "hashtags"})
-
-
-class Refused(Exception):
-    """The request cannot be done as asked; `problems` lists (field, code, message)."""
-
-    def __init__(self, *problems: tuple[str, str, str]) -> None:
-        super().__init__(" ".join(message for _, _, message in problems))
-        self.problems = problems
-
-
-class WrongState(Refused):
-    """The thing exists, but is in no state in which this can be done."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(("state", "wrong_state", message))
 
 
 @dataclass(frozen=True, kw_only=True)

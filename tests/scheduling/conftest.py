@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from PIL import Image
 from pytest_django import Settings
 
 from apps.personas.models import Persona
 from apps.scheduling import services
-from apps.scheduling.models import Delivery, SocialAccount
+from apps.scheduling.models import Delivery, Media, SocialAccount
 from apps.scheduling.networks import publishers
 from tests.scheduling.standin import StandIn
 
@@ -68,3 +70,12 @@ def due_post(network: NetworkOf, account_on: Callable[[str], SocialAccount]) -> 
         return post.deliveries.get()
 
     return make
+
+
+@pytest.fixture
+def picture(db: None) -> Media:
+    """An uploaded picture."""
+    content = BytesIO()
+    Image.new("RGB", (8, 6), "teal").save(content, "PNG")
+    content.seek(0)
+    return services.add_media(content, size=content.getbuffer().nbytes, alt="A square", by=None)

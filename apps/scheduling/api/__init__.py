@@ -1,0 +1,1 @@
+"""Scheduling over HTTP, one file per resource."""

@@ -1,0 +1,214 @@
+"""Accounts and networks over HTTP."""
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core.api import Resource, Shared
+from apps.core.serializers import Id, Link, Strict, Text
+from apps.personas.models import Persona
+from apps.scheduling import keeping, services
+from apps.scheduling.models import SocialAccount
+from apps.scheduling.networks import publishers
+from apps.scheduling.publishers.base import Account, Publisher
+
+
+class Credentials(serializers.DictField):
+    """What the network asks for (see `networks/`); written, never read back."""
+
+    child = serializers.JSONField()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(write_only=True, **kwargs)
+
+
+class AccountChange(Strict):
+    """What may change of an account."""
+
+    handle = Text(max_length=200)
+    server = Link(max_length=300, allow_blank=True, required=False)
+    credentials = Credentials(required=False)
+    # "untested" resumes a paused account; the other states are for its network to tell.
+    status = serializers.ChoiceField(choices=["paused", "untested"], required=False)
+
+
+class AccountInput(Strict):
+    """A new account of a persona."""
+
+    persona = Id()
+    network = Text(max_length=30)
+    handle = Text(max_length=200)
+    server = Link(max_length=300, allow_blank=True, default="")
+    credentials = Credentials(default=dict)
+
+    def validate_persona(self, value: Any) -> Persona:
+        return persona_of(value)
+
+
+def persona_of(pk: Any) -> Persona:
+    """The persona with this id, or a field error."""
+    persona = Persona.objects.filter(pk=pk).first()
+    if persona is None:
+        raise serializers.ValidationError("There is no such persona.", "unknown")
+    return persona
+
+
+class AccountOutput(serializers.ModelSerializer[SocialAccount]):
+    """A persona's account on one network; its credentials never leave."""
+
+    has_credentials = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SocialAccount
+        fields = (
+            "id",
+            "persona",
+            "network",
+            "handle",
+            "server",
+            "status",
+            "status_detail",
+            "has_credentials",
+            "wait_until",
+            "tested_at",
+            "created_at",
+        )
+        read_only_fields = fields
+
+    def get_has_credentials(self, account: SocialAccount) -> bool:
+        return bool(account.credentials)
+
+
+@extend_schema_view(
+    create=extend_schema(request=AccountInput, responses={201: AccountOutput}),
+    update=extend_schema(request=AccountChange, responses=AccountOutput),
+    partial_update=extend_schema(request=AccountChange, responses=AccountOutput),
+    destroy=extend_schema(responses={204: None}),
+    test=extend_schema(request=None, responses=AccountOutput),
+)
+class AccountViewSet(Resource):
+    """Accounts of personas on networks."""
+
+    queryset = SocialAccount.objects.all()
+    serializer_class = output = AccountOutput
+    filterset_fields = ("persona", "network", "status")
+    calls_network: ClassVar[frozenset[str]] = frozenset({"test"})
+
+    def create(self, request: Request) -> Response:
+        """Connect an account."""
+        given = self.read(request, AccountInput)
+        account = keeping.connect_account(by=self.actor, **given)
+        return self.shown(account.pk, 201)
+
+    def update(self, request: Request, pk: str) -> Response:
+        """Change an account; its network and persona stay."""
+        return self._change(request, pk, partial=False)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change some of an account, for instance `{"status": "paused"}`."""
+        return self._change(request, pk, partial=True)
+
+    def _change(self, request: Request, pk: str, *, partial: bool) -> Response:
+        account = self.get_object()
+        given = AccountChange(data=request.data, partial=partial)
+        given.is_valid(raise_exception=True)
+        keeping.change_account(account, changes=given.validated_data, by=self.actor)
+        return self.shown(pk)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete an account that never had a post; pause any other."""
+        keeping.remove_account(self.get_object(), by=self.actor)
+        return Response(status=204)
+
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str) -> Response:
+        """Ask the network whose credentials these are; publishes nothing."""
+        services.test_account(self.get_object())
+        return self.shown(pk)
+
+
+class LimitsOutput(serializers.Serializer[Any]):
+    """What fits into one post; null is no limit."""
+
+    characters = serializers.IntegerField(allow_null=True)
+    bytes = serializers.IntegerField(allow_null=True)
+    images = serializers.IntegerField()
+    image_bytes = serializers.IntegerField(allow_null=True)
+    image_types = serializers.ListField(child=serializers.CharField())
+    alt_characters = serializers.IntegerField(allow_null=True)
+
+
+class CredentialFieldOutput(serializers.Serializer[Any]):
+    """One thing an account must give."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    help = serializers.CharField()
+    secret = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
+
+
+class NetworkOutput(serializers.Serializer[Any]):
+    """A network that this studio publishes to."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    safety = serializers.ChoiceField(
+        choices=["keyed", "listable", "blind"],
+        help_text="keyed and listable networks never get a post twice; a blind one asks you.",
+    )
+    needs_server = serializers.BooleanField()
+    limits = LimitsOutput()
+    credential_fields = CredentialFieldOutput(many=True)
+
+
+class NetworksView(Shared):
+    """The networks of this studio."""
+
+    queryset = SocialAccount.objects.all()
+    needs: ClassVar[dict[str, str]] = {"GET": "view"}
+
+    @extend_schema(
+        responses=NetworkOutput(many=True), operation_id="networks_list", tags=["networks"]
+    )
+    def get(self, request: Request) -> Response:
+        """Each network with its limits, its safety after a crash, and what an account must give."""
+        found = [
+            _described(name, publisher) for name, publisher in _loadable() if publisher is not None
+        ]
+        return Response(NetworkOutput(found, many=True).data)
+
+
+def _loadable() -> list[tuple[str, Publisher | None]]:
+    found: list[tuple[str, Publisher | None]] = []
+    for name in publishers:
+        try:
+            found.append((name, publishers[name]))
+        except ImproperlyConfigured:
+            # A system check says so at the start; the others still work.
+            found.append((name, None))
+    return found
+
+
+def _described(name: str, publisher: Publisher) -> dict[str, Any]:
+    limits = publisher.limits(Account(id="", handle=""))
+    return {
+        "name": name,
+        "label": publisher.label,
+        "safety": publisher.safety.value,
+        "needs_server": publisher.needs_server,
+        "limits": {
+            "characters": limits.characters,
+            "bytes": limits.bytes,
+            "images": limits.images,
+            "image_bytes": limits.image_bytes,
+            "image_types": sorted(limits.image_types),
+            "alt_characters": limits.alt_characters,
+        },
+        "credential_fields": publisher.credential_fields,
+    }

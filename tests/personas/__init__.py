@@ -1,0 +1,1 @@
+"""Personas: who speaks, what they know, what holds them."""
