@@ -50,6 +50,11 @@ class HttpPublisher(Publisher):
     def _client(self) -> httpx.Client:
         return http.client(transport=self._transport)
 
+    def close(self) -> None:
+        """Give back the connections kept open between calls; a later call opens its own."""
+        if client := self.__dict__.pop("_client", None):
+            client.close()
+
     def call(
         self,
         account: Account,

@@ -277,7 +277,7 @@ SINCE = NOON - timedelta(minutes=1)
 
 def status(number: int, content: str, *, minutes: float = 0, **changes: Any) -> dict[str, Any]:
     made = (NOON + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
-    given = {
+    given: dict[str, Any] = {
         "id": str(number),
         "url": f"https://m.example/@luna/{number}",
         "created_at": made,
