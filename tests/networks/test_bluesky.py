@@ -220,7 +220,7 @@ def account(luna: Persona, repository: Repository) -> Iterator[SocialAccount]:
         network="bluesky",
         handle=repository.handle,
         server=repository.server,
-        credentials=Sealed.of(repository.kept),
+        credentials=Sealed.of(repository.kept),  # type: ignore[misc]
     )
     bluesky = publishers["bluesky"]
     assert isinstance(bluesky, Bluesky)
