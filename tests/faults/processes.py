@@ -72,6 +72,7 @@ class House:
             "DATABASE_URL": database_url,
             "STANDIN_URL": f"http://127.0.0.1:{network_port}",
             "THROTTLE_USER": "100000/min",
+            "THROTTLE_SIGN_IN": "1000/min",
         }
         self.network_port = network_port
         self.all: list[Process] = []

@@ -11,6 +11,8 @@ PUBLISHERS = {
     "listable": {"BACKEND": "tests.faults.publisher.Listable", "OPTIONS": _OPTIONS},
     "blind": {"BACKEND": "tests.faults.publisher.Blind", "OPTIONS": _OPTIONS},
 }
+# The tests made their users with it.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 GATOR_ALLOWED_PRIVATE_HOSTS = ["127.0.0.1"]
 # A call ends within 3 s (tests.faults.publisher), so within half a lease and before its end.
 PUBLISHING_LEASE = timedelta(seconds=8)
