@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 from django.conf import settings
 from django.core.management import call_command
@@ -116,7 +117,7 @@ def _check_database() -> None:
         if connection.vendor == "postgresql":
             parameters: dict[str, Any] = {**connection.get_connection_params()}
             parameters.pop("pool", None)
-            connection.Database.connect(**parameters, connect_timeout=5).close()
+            psycopg.connect(**parameters, connect_timeout=5).close()
         else:
             connection.ensure_connection()
     except Exception as error:
