@@ -55,7 +55,8 @@ def answer_once(
     if row.status is not None:
         stored = row.body or {}
         headers = {**stored.get("headers", {}), REPLAYED: "true"}
-        replay = Response(stored.get("content"), status=row.status, headers=headers)
+        content = stored.get("content")
+        replay = Response(content and json.loads(content), status=row.status, headers=headers)
         return typed(replay, request) if row.status >= 400 else replay
     kept = False
     try:
@@ -112,7 +113,8 @@ def _mine(row: ReplayableResponse) -> Any:
 
 
 def _keep(row: ReplayableResponse, response: Response) -> bool:
-    content = json.loads(JSONRenderer().render(response.data)) if response.data else None
+    # As text: PostgreSQL's JSON would bring the members into another order.
+    content = JSONRenderer().render(response.data).decode() if response.data else None
     headers = {name: response[name] for name in ("Location",) if name in response}
     stored = {"content": content, "headers": headers}
     if not _mine(row).update(status=response.status_code, body=stored):
