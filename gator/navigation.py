@@ -29,7 +29,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar as Unfold wants it."""
-    home = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
+    home: dict[str, Any] = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
     home["active"] = request.path == home["link"]
     groups = [
         {

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +14,6 @@ from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from unfold.admin import StackedInline
-from unfold.decorators import display
 
 from apps.core.admin.base import ReadOnlyInline, StudioAdmin, acting
 from apps.core.shown import badge, when
@@ -141,7 +141,8 @@ class PersonaAdmin(StudioAdmin):
                 "<uuid:persona_id>/release/", button(self.release), name="personas_persona_release"
             ),
         ]
-        return own + super().get_urls()
+        urls: list[Any] = super().get_urls()
+        return own + urls
 
     def stop(self, request: HttpRequest) -> HttpResponse:
         """The global stop."""

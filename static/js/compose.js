@@ -4,6 +4,10 @@ const PAUSE = 250;
 let timer = 0;
 let latest = 0;
 
+// An empty page is no mistake yet.
+const begun = () =>
+  [...form.querySelectorAll("textarea, #id_link, #id_hashtags")].some((field) => field.value.trim());
+
 function show(row, measured) {
   const count = row.querySelector(".g-count");
   count.textContent =
@@ -11,7 +15,7 @@ function show(row, measured) {
   count.classList.toggle("g-over", measured.limit !== null && measured.count > measured.limit);
   const chosen = row.querySelector('input[name="accounts"]').checked;
   row.querySelector(".g-problems").replaceChildren(
-    ...(chosen ? measured.problems : []).map((problem) => {
+    ...(chosen && begun() ? measured.problems : []).map((problem) => {
       const line = document.createElement("li");
       line.textContent = problem;
       return line;

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import display
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from apps.core.admin.base import ReadOnlyAdmin
 from apps.core.models import Alert, AuditEntry, EventHandling, Lease

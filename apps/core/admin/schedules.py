@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import display
 from django.utils import timezone
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
@@ -13,7 +14,6 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.core.admin.base import ReadOnlyInline, StudioAdmin

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,12 @@ LIMITS: dict[str, str] = {
     NEVER: "Never too late",
 }
 # Where a refusal of services is shown in this form.
-PLACES = {"scheduled_at": "at", "too_late_after": "too_late", "overrides": "accounts"}
+PLACES = {
+    "scheduled_at": "at",
+    "too_late_after": "too_late",
+    "overrides": "accounts",
+    "media": "images",
+}
 
 
 class ComposeForm(forms.Form):
@@ -52,7 +57,7 @@ class ComposeForm(forms.Form):
         label="Too late after", help_text="Later than this after its time, it is not sent at all."
     )
     accounts = forms.MultipleChoiceField(label="Accounts", required=False)
-    media = forms.MultipleChoiceField(label="Pictures", required=False)
+    images = forms.MultipleChoiceField(label="Pictures", required=False)
 
     def __init__(
         self, *args: Any, persona: Persona, post: Post | None, viewer_zone: str, **kwargs: Any
@@ -62,11 +67,11 @@ class ComposeForm(forms.Form):
         self.own_accounts = list(persona.accounts.order_by("network", "handle"))
         used = Q(posts=post) if post else Q(pk=None)
         latest = Media.objects.order_by("-created_at").values_list("pk", flat=True)[:LATEST_MEDIA]
-        chosen = self.data.getlist("media") if hasattr(self.data, "getlist") else []
+        chosen = self.data.getlist("images") if hasattr(self.data, "getlist") else []
         wanted = Q(pk__in=list(latest)) | used | Q(pk__in=[pk for pk in chosen if _is_uuid(pk)])
         self.shelf = list(Media.objects.filter(wanted).distinct().order_by("-created_at"))
         self._choices("accounts", {str(each.pk): str(each) for each in self.own_accounts})
-        self._choices("media", {str(each.pk): str(each) for each in self.shelf})
+        self._choices("images", {str(each.pk): str(each) for each in self.shelf})
         zones = {persona.time_zone: f"{persona.name}: {persona.time_zone}"}
         zones.setdefault(viewer_zone, f"You: {viewer_zone}")
         self._choices("zone", zones)
@@ -101,7 +106,7 @@ class ComposeForm(forms.Form):
             text=data.get("text", "").replace("\r\n", "\n"),
             link=data.get("link", ""),
             hashtags=data.get("hashtags", "").replace(",", " ").split(),
-            media=[shelf[pk] for pk in data.get("media", []) if pk in shelf],
+            media=[shelf[pk] for pk in data.get("images", []) if pk in shelf],
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
         )
@@ -137,7 +142,7 @@ class ComposeForm(forms.Form):
 
     def pictures(self) -> list[tuple[Media, bool]]:
         """The media on offer, and whether each is chosen."""
-        chosen = self["media"].value() or []
+        chosen = self["images"].value() or []
         return [(each, str(each.pk) in chosen) for each in self.shelf]
 
 
@@ -153,7 +158,7 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
         "zone": zone,
         "too_late": NEVER if limit is None else str(int(limit.total_seconds())),
         "accounts": [str(each.account_id) for each in deliveries],
-        "media": [str(each.media_id) for each in post.postmedia_set.all()],
+        "images": [str(each.media_id) for each in post.postmedia_set.all()],
         **{f"text_{each.account_id}": each.override.get("text", "") for each in deliveries},
     }
 
@@ -184,9 +189,9 @@ def store_uploads(request: HttpRequest, form: ComposeForm, *, by: User) -> list[
     for number, file in enumerate(request.FILES.getlist("uploads")):
         alt = alts[number][:2_000] if number < len(alts) else ""
         try:
-            media = services.add_media(file, size=file.size or 0, alt=alt, by=by)
+            media = services.add_media(cast(BinaryIO, file), size=file.size or 0, alt=alt, by=by)
         except services.Refused as refused:
-            form.add_error("media", f"{file.name}: {refused}")
+            form.add_error("images", f"{file.name}: {refused}")
         else:
             stored.append(str(media.pk))
     return stored

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
 from django.core.validators import URLValidator
 from django.db.models import Count, QuerySet
@@ -20,7 +21,6 @@ from unfold.contrib.filters.admin import (
     RangeDateFilter,
     RelatedDropdownFilter,
 )
-from unfold.decorators import display
 
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.models import User
@@ -154,7 +154,8 @@ class DeliveryAdmin(StudioAdmin):
             path("<uuid:delivery_id>/do/<slug:verb>/", act, name="scheduling_delivery_do"),
             path("<uuid:delivery_id>/decide/", decide, name="scheduling_delivery_decide"),
         ]
-        return own + super().get_urls()
+        urls: list[Any] = super().get_urls()
+        return own + urls
 
     def changeform_view(
         self,

@@ -6,6 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
+from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
@@ -16,7 +17,6 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
-from unfold.decorators import display
 
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.shown import when
@@ -106,7 +106,8 @@ class PostAdmin(StudioAdmin):
             path("check/<uuid:persona_id>/", check, name="scheduling_post_check"),
             path("<uuid:post_id>/cancel/", cancel, name="scheduling_post_cancel"),
         ]
-        return own + super().get_urls()
+        urls: list[Any] = super().get_urls()
+        return own + urls
 
     def changeform_view(
         self,
@@ -177,7 +178,6 @@ class PostAdmin(StudioAdmin):
             and self.has_change_permission(request, post)
             and any(each.state in ("scheduled", "held") for each in deliveries),
             "may_add": self.has_add_permission(request),
-            "media": self.media,
         }
         return TemplateResponse(request, "admin/scheduling/compose.html", context)
 
@@ -218,13 +218,13 @@ class PostAdmin(StudioAdmin):
         uploaded = composer.store_uploads(request, form, by=acting(request))
         if uploaded:
             # Stored once: a form that comes back has them among its pictures already.
-            data.setlist("media", [*data.getlist("media"), *uploaded])
+            data.setlist("images", [*data.getlist("images"), *uploaded])
             problems = {name: list(errors) for name, errors in form.errors.items()}
             form = self._replace(form, self._form(request, form.persona, post, data))
             with timezone.override(_zone(form, data)):
                 form.is_valid()
-            for each in problems.get("media", []):
-                form.add_error("media", each)
+            for each in problems.get("images", []):
+                form.add_error("images", each)
             valid = not form.errors
         if not valid or form.errors:
             return None
