@@ -1,25 +1,141 @@
-"""What the other apps may ask of sentiment: read a text, read many."""
+"""What the outside may ask of sentiment: read texts, record comments, correct, report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
 
-from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
 
-from apps.core.plugins import Plugins
-from apps.sentiment.engines.base import Analysis, Engine
+from apps.core import audit
+from apps.core.models import User
+from apps.personas.models import Persona
+from apps.sentiment import correcting, judging, reading, recording, tasks
+from apps.sentiment.engines.base import Analysis
+from apps.sentiment.judging import Judgement
+from apps.sentiment.models import Batch, Comment, Competitor, Correction, Spike
+from apps.sentiment.recording import Measured, Subject, Written
 
-ENGINES = Plugins[Engine]("SENTIMENT_ENGINES")
+__all__ = ["Measured", "Written"]
 
-
-def engine() -> Engine:
-    """The engine that settings.SENTIMENT_ENGINE names."""
-    return ENGINES[settings.SENTIMENT_ENGINE]
+# So many comments are read while the caller waits; more become a batch.
+READ_AT_ONCE = 1_000
 
 
 def analyze(text: str) -> Analysis:
-    """Read one text; any string will do."""
-    return engine().analyze(text)
+    """Read one text by the engine alone; any string will do, and no database is asked."""
+    return judging.engine().analyze(text)
 
 
 def analyze_many(texts: Iterable[str]) -> list[Analysis]:
-    """Read several texts, answers in the order of the questions."""
-    return engine().analyze_many(texts)
+    """Read several texts by the engine alone, answers in the order of the questions."""
+    return judging.engine().analyze_many(texts)
+
+
+def judge(texts: Sequence[str]) -> list[Judgement]:
+    """Read texts and let people's corrections have their say."""
+    return judging.judge_many(texts)
+
+
+def _subject(persona_id: UUID | None, competitor_id: UUID | None) -> Subject:
+    if (persona_id is None) == (competitor_id is None):
+        raise ValueError("Name a persona or a competitor.")
+    return Subject(persona_id, competitor_id)
+
+
+def record_comments(
+    *,
+    comments: Iterable[Written],
+    persona_id: UUID | None = None,
+    competitor_id: UUID | None = None,
+) -> int:
+    """Store comments that are new or changed and have them read; returns how many wait."""
+    count = recording.record_comments(_subject(persona_id, competitor_id), comments)
+    if count:
+        transaction.on_commit(tasks.wake, robust=True)
+    return count
+
+
+def record_engagement(
+    *,
+    posts: Iterable[Measured],
+    persona_id: UUID | None = None,
+    competitor_id: UUID | None = None,
+) -> int:
+    """Store or update how posts did."""
+    return recording.record_engagement(_subject(persona_id, competitor_id), posts)
+
+
+def start_batch(
+    *,
+    comments: Iterable[Written],
+    name: str,
+    by: User | None,
+    persona_id: UUID | None = None,
+    competitor_id: UUID | None = None,
+) -> Batch:
+    """Store comments as one batch that is read in the background."""
+    subject = _subject(persona_id, competitor_id)
+    with transaction.atomic():
+        batch = Batch.objects.create(name=name[:200], created_by=by, **subject.columns)
+        if not recording.record_comments(subject, comments, batch=batch):
+            # All of them were known: there is nothing to wait for.
+            Batch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+        transaction.on_commit(partial(tasks.wake, str(batch.pk)), robust=True)
+    batch.refresh_from_db()
+    return batch
+
+
+def read_now(*, persona: Persona, comments: Sequence[Written]) -> None:
+    """Store comments of a persona and read them before returning."""
+    subject = Subject(persona.pk)
+    recording.record_comments(subject, comments)
+    keys = [each.remote_id for each in comments]
+    rows = Comment.objects.unread().filter(remote_id__in=keys, **subject.columns)
+    reading.read_rows(list(rows))
+
+
+def correct(
+    *,
+    label: str,
+    by: User | None,
+    comment: Comment | None = None,
+    text: str = "",
+    intent: str = "",
+    note: str = "",
+) -> Correction:
+    """Say what a comment or a text really is; it counts at once, and teaches about its like."""
+    with transaction.atomic():
+        row = correcting.correct(
+            label=label, by=by, comment=comment, text=text, intent=intent, note=note
+        )
+        audit.record(actor=by, action="correct_sentiment", about=row, label=label)
+    return row
+
+
+def withdraw(correction: Correction, *, by: User | None) -> None:
+    """Take a correction back; the engine's word counts again."""
+    with transaction.atomic():
+        audit.record(actor=by, action="withdraw_correction", about=correction)
+        correcting.withdraw(correction)
+
+
+def mark_seen(spike: Spike, *, by: User) -> None:
+    """Note that somebody has looked at a spike; who looked first stays."""
+    Spike.objects.filter(pk=spike.pk, seen_at=None).update(seen_by=by, seen_at=timezone.now())
+
+
+def track_competitor(
+    *, name: str, network: str, handle: str, server: str = "", followers: int | None = None
+) -> Competitor:
+    """Track a public account."""
+    row = Competitor(name=name, network=network, handle=handle, server=server, followers=followers)
+    row.full_clean()
+    row.save()
+    return row
+
+
+def forget_before(moment: datetime) -> int:
+    """Delete comments written before `moment` with what was read in them; days keep their sums."""
+    return Comment.objects.filter(written_at__lt=moment).delete()[0]

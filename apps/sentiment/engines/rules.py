@@ -10,8 +10,8 @@ from apps.sentiment.engines.tokens import WORD, tokenize
 NAME, VERSION = "rules", "1"
 # The sum at which neutral ends, and the spread of the three classes around it (fitted, see
 # docs/sentiment-model-card.md).
-EDGE = 1.1
-SPREAD = 0.9
+EDGE = 1.14
+SPREAD = 1.25
 # A sum of EDGE must score 0.2, where the labels meet: x / sqrt(x^2 + a) = 0.2.
 _SQUASH = 24 * EDGE * EDGE
 EMOTION_FROM = 0.35
