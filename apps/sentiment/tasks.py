@@ -10,13 +10,12 @@ from apps.sentiment import reading, watching
 
 log = structlog.get_logger(__name__)
 
-QUEUE = "work"
 # One run reads this many at most, so that other jobs of the queue get their turn.
 MOST_PER_RUN = 20_000
 LEASE, LEASE_SECONDS = "sentiment-reading", 600
 
 
-@shared_task(name="read_comments", queue=QUEUE)
+@shared_task(name="read_comments")
 def read_comments(batch_id: str | None = None) -> int:
     """Read the comments that wait, of one batch or all."""
     count = reading.read_unread(batch_id=UUID(batch_id) if batch_id else None, most=MOST_PER_RUN)
@@ -27,7 +26,7 @@ def read_comments(batch_id: str | None = None) -> int:
     return count
 
 
-@shared_task(name="read_waiting_comments", queue=QUEUE)
+@shared_task(name="read_waiting_comments")
 def read_waiting_comments() -> int:
     """The sweep: read whatever a lost wake-up left, one sweep at a time."""
     holder = leases.this_process()
@@ -39,7 +38,7 @@ def read_waiting_comments() -> int:
         leases.give_back(LEASE, holder=holder)
 
 
-@shared_task(name="watch_comments", queue=QUEUE)
+@shared_task(name="watch_comments")
 def watch_comments() -> int:
     """Look for spikes of negative comments."""
     return len(watching.watch())
