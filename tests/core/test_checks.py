@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from apps.core import checks
 
 
-def test_keys_that_others_can_read_stop_the_start(
-    settings: SettingsWrapper, tmp_path: Path
-) -> None:
+def test_keys_that_others_can_read_stop_the_start(settings: Settings, tmp_path: Path) -> None:
     settings.KEYS_DIR = tmp_path
     tmp_path.chmod(0o700)
     key = tmp_path / "credential_keys"
@@ -30,7 +28,7 @@ def test_keys_that_others_can_read_stop_the_start(
     ],
 )
 def test_listening_beyond_this_machine_wants_a_public_address(
-    settings: SettingsWrapper, host: str, url: str, found: list[str]
+    settings: Settings, host: str, url: str, found: list[str]
 ) -> None:
     settings.GATOR_BIND, settings.GATOR_PUBLIC_URL = (host, 8000), url
     messages = checks.open_to_the_world_means_a_public_address()
