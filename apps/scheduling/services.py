@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.core import audit
 from apps.core.errors import Refused as Refused
 from apps.core.errors import WrongState as WrongState
+from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
@@ -375,7 +376,7 @@ def set_credentials(
     account: SocialAccount, credentials: Mapping[str, Any], *, by: User | None
 ) -> None:
     """Replace an account's credentials; what waits for it goes on once a test succeeds."""
-    account.credentials = dict(credentials)
+    account.credentials = Sealed.of(dict(credentials))
     account.status = SocialAccount.Status.UNTESTED
     account.status_detail = ""
     account.save(update_fields=["credentials", "status", "status_detail"])

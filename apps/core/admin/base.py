@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Model
+from django.db.models import Model, URLField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
@@ -15,6 +15,7 @@ from apps.core.models import User
 class StudioAdmin(ModelAdmin):  # type: ignore[misc]
     """Our base of every admin page: one look, and every change in the audit trail."""
 
+    formfield_overrides: Any = {URLField: {"assume_scheme": "https"}}
     list_per_page = 50
     list_filter_submit = True
     list_fullwidth = True

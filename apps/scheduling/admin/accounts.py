@@ -115,6 +115,10 @@ class AccountAdmin(StudioAdmin):
             }
             return TemplateResponse(request, "admin/scheduling/choose_network.html", context)
         response: HttpResponse = super().add_view(request, form_url, extra_context)
+        connected = getattr(response, "connected", None)
+        if connected is not None:
+            # Out here the transaction is over: no lock is held while the network thinks.
+            self._test(request, connected)
         return response
 
     def get_form(
@@ -178,8 +182,9 @@ class AccountAdmin(StudioAdmin):
     def response_add(
         self, request: HttpRequest, obj: SocialAccount, post_url_continue: Any = None
     ) -> HttpResponse:
-        self._test(request, obj)
-        return HttpResponseRedirect(self._page(obj))
+        response = HttpResponseRedirect(self._page(obj))
+        response.connected = obj  # type: ignore[attr-defined]
+        return response
 
     def has_delete_permission(self, request: HttpRequest, obj: SocialAccount | None = None) -> bool:
         if obj is not None and obj.deliveries.exists():

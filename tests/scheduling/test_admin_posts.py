@@ -1,0 +1,167 @@
+"""Writing a post in the studio: what services refuse is shown at its field, counts are theirs."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.personas.models import Persona
+from apps.scheduling import services
+from apps.scheduling.models import Delivery, Media, Post, SocialAccount
+from tests.scheduling.conftest import NetworkOf
+from tests.scheduling.test_wall import a_picture
+
+pytestmark = pytest.mark.django_db
+LISBON = ZoneInfo("Europe/Lisbon")
+
+
+@pytest.fixture
+def keyed(luna: Persona, network: NetworkOf) -> SocialAccount:
+    """Luna's account on a network that takes 300 characters."""
+    return SocialAccount.objects.create(
+        persona=luna, network="keyed", handle="luna", status=SocialAccount.Status.WORKING
+    )
+
+
+def typed(*accounts: SocialAccount, **changes: Any) -> dict[str, Any]:
+    """What a browser sends for a good post, with some of it changed."""
+    tomorrow = (timezone.now() + timedelta(days=1)).astimezone(LISBON)
+    return {
+        "text": "Good morning",
+        "hashtags": "fog #lisbon",
+        "at": tomorrow.strftime("%Y-%m-%dT%H:%M"),
+        "zone": "Europe/Lisbon",
+        "too_late": "3600",
+        "accounts": [str(each.pk) for each in accounts],
+        **changes,
+    }
+
+
+ADD = "/admin/scheduling/post/add/"
+
+
+def test_a_post_is_scheduled_in_the_personas_zone(as_kei: Client, wall: SocialAccount) -> None:
+    answer = as_kei.post(ADD, typed(wall))
+    post = Post.objects.get()
+    assert answer["Location"].endswith(f"/{post.pk}/change/")
+    assert (
+        timezone.make_naive(post.scheduled_at, LISBON).strftime("%Y-%m-%dT%H:%M") == typed()["at"]
+    )
+    assert post.hashtags == ["fog", "lisbon"]
+    assert post.too_late_after == timedelta(hours=1)
+    assert post.created_by is not None
+    assert post.deliveries.get().account == wall
+
+
+def test_an_hour_that_does_not_exist_is_refused(as_kei: Client, wall: SocialAccount) -> None:
+    year = timezone.now().year + 1
+    last = max(day for day in range(25, 32) if datetime(year, 3, day).weekday() == 6)  # noqa: DTZ001
+    answer = as_kei.post(ADD, typed(wall, at=f"{year}-03-{last}T01:30"))
+    assert answer.status_code == 200
+    assert "at" in answer.context["form"].errors
+    assert not Post.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"at": "2020-01-01T10:00"}, "at", "has passed"),
+        ({"at": "tomorrow"}, "at", "valid date"),
+        ({"accounts": []}, "accounts", "at least one account"),
+        ({"accounts": ["x"]}, "accounts", "not one of the available choices"),
+        ({"text": "x" * 301, "hashtags": ""}, "text", "300 characters"),
+        ({"link": "not a link"}, "link", "valid URL"),
+        ({"zone": "Mars/Olympus"}, "zone", "not one of the available choices"),
+        ({"images": ["x"]}, "images", "not one of the available choices"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field_and_nothing_is_stored(
+    as_kei: Client, keyed: SocialAccount, changes: dict[str, Any], field: str, words: str
+) -> None:
+    answer = as_kei.post(ADD, typed(keyed, **changes))
+    assert answer.status_code == 200
+    assert words in str(answer.context["form"].errors[field])
+    assert not Post.objects.exists()
+
+
+def test_another_personas_account_is_no_choice(
+    as_kei: Client, wall: SocialAccount, marlow: Persona
+) -> None:
+    theirs = SocialAccount.objects.create(persona=marlow, network="wall", handle="marlow")
+    answer = as_kei.post(f"{ADD}?persona={wall.persona_id}", typed(wall, theirs))
+    assert "accounts" in answer.context["form"].errors
+    assert not Post.objects.exists()
+
+
+def test_an_account_may_say_it_in_its_own_words(as_kei: Client, wall: SocialAccount) -> None:
+    as_kei.post(ADD, typed(wall, **{f"text_{wall.pk}": "Only here"}))
+    assert Delivery.objects.get().override == {"text": "Only here"}
+
+
+def test_the_live_count_is_the_servers(as_kei: Client, keyed: SocialAccount) -> None:
+    text = "👩‍👩‍👧 " * 151
+    answer = as_kei.post(
+        f"/admin/scheduling/post/check/{keyed.persona_id}/", typed(keyed, text=text, hashtags="a")
+    ).json()["accounts"][str(keyed.pk)]
+    draft = services.Draft(
+        persona=keyed.persona,
+        accounts=[keyed],
+        text=text,
+        hashtags=["a"],
+        scheduled_at=timezone.now() + timedelta(days=1),
+    )
+    measured = services.measure(draft)[keyed.pk]
+    assert (answer["count"], answer["limit"]) == (measured.count, 300) == (306, 300)
+    assert answer["problems"] == [each.message for each in measured.problems] != []
+    assert not Post.objects.exists()
+
+
+def test_publish_now_means_now_whatever_the_clock_says(as_kei: Client, wall: SocialAccount) -> None:
+    as_kei.post(ADD, typed(wall, at="2020-01-01T10:00", now="1"))
+    assert abs(Post.objects.get().scheduled_at - timezone.now()) < timedelta(seconds=30)
+
+
+def test_new_pictures_come_with_the_post_and_survive_a_mistake(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    wrong = typed(wall, at="2020-01-01T10:00", uploads=[a_picture()], upload_alt=["Green"])
+    page = as_kei.post(ADD, wrong)
+    media = Media.objects.get()
+    assert media.alt == "Green"
+    assert page.context["form"].pictures()[0] == (media, True)
+    as_kei.post(ADD, typed(wall, images=[str(media.pk)]))
+    assert list(Post.objects.get().media.all()) == [media]
+    assert Media.objects.count() == 1
+
+
+def test_a_waiting_post_is_changed_and_one_that_is_out_is_not(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    as_kei.post(ADD, typed(wall))
+    post = Post.objects.get()
+    page = f"/admin/scheduling/post/{post.pk}/change/"
+    as_kei.post(page, typed(wall, text="Good evening"))
+    post.refresh_from_db()
+    assert post.text == "Good evening"
+    post.deliveries.update(state=Delivery.State.PUBLISHED)
+    assert "can no longer be changed" in as_kei.get(page).content.decode()
+    assert as_kei.post(page, typed(wall, text="Too late")).status_code == 403
+    post.refresh_from_db()
+    assert post.text == "Good evening"
+
+
+def test_cancelling_several_names_what_was_skipped(as_kei: Client, wall: SocialAccount) -> None:
+    for text in ("First", "Second"):
+        as_kei.post(ADD, typed(wall, text=text))
+    first = Post.objects.get(text="First")
+    first.deliveries.update(state=Delivery.State.PUBLISHED)
+    chosen = [str(pk) for pk in Post.objects.values_list("pk", flat=True)]
+    page = as_kei.post(
+        "/admin/scheduling/post/", {"action": "cancel", "_selected_action": chosen}, follow=True
+    ).content.decode()
+    assert "Cancelled: 1 delivery." in page
+    assert "Skipped “First”" in page
+    assert Delivery.objects.get(post__text="Second").state == Delivery.State.CANCELLED
