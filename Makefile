@@ -68,6 +68,8 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # uv installs in seconds what takes pip a minute; where it does not run, pip does it.
+# As pip does, uv trusts the certificates this machine trusts.
+export UV_SYSTEM_CERTS := 1
 define install
 	@echo "gator: installing $(1) ..."
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv || true
