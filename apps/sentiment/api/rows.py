@@ -179,7 +179,9 @@ class WatchSerializer(StrictModel):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         persona = attrs.get("persona", getattr(self.instance, "persona", None))
-        others = Watch.objects.exclude(pk=getattr(self.instance, "pk", None))
+        others = Watch.objects.all()
+        if self.instance is not None:
+            others = others.exclude(pk=self.instance.pk)
         if persona is None and others.filter(persona=None).exists():
             raise serializers.ValidationError(
                 {"persona": "There is a watch over the rest already; name a persona."}, "unique"
