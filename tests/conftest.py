@@ -100,7 +100,7 @@ def sam(db: None) -> User:
 
 @pytest.fixture
 def kei(db: None) -> User:
-    """Staff who edit: every permission on personas, posts and comments, none on the studio itself."""
+    """Staff who edit: every permission on personas, posts and comments only."""
     user = _user("kei", is_staff=True)
     user.user_permissions.set(
         Permission.objects.filter(
