@@ -15,6 +15,15 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Media", "image", "scheduling_media"),
     ],
     "Personas": [("Personas", "face", "personas_persona")],
+    "Audience": [
+        ("Readings", "mood", "sentiment_reading"),
+        ("Comments", "forum", "sentiment_comment"),
+        ("Spikes", "trending_down", "sentiment_spike"),
+        ("Watches", "visibility", "sentiment_watch"),
+        ("Corrections", "rule", "sentiment_correction"),
+        ("Competitors", "compare_arrows", "sentiment_competitor"),
+        ("Batches", "stacks", "sentiment_batch"),
+    ],
     "Studio": [
         ("Users", "group", "core_user"),
         ("Groups", "badge", "auth_group"),

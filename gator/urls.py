@@ -8,4 +8,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.personas.urls")),
     path("", include("apps.scheduling.urls")),
+    path("", include("apps.sentiment.urls")),
 ]

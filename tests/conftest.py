@@ -100,10 +100,12 @@ def sam(db: None) -> User:
 
 @pytest.fixture
 def kei(db: None) -> User:
-    """Staff who edit: every permission on personas and posts, none on the studio itself."""
+    """Staff who edit: every permission on personas, posts and comments only."""
     user = _user("kei", is_staff=True)
     user.user_permissions.set(
-        Permission.objects.filter(content_type__app_label__in=["personas", "scheduling"])
+        Permission.objects.filter(
+            content_type__app_label__in=["personas", "scheduling", "sentiment"]
+        )
     )
     return user
 

@@ -18,6 +18,8 @@ from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import services
 from apps.scheduling.models import SocialAccount
+from apps.sentiment import services as sentiment
+from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
 from tests.conftest import ApiOf
 
 ANYBODY = "anybody"
@@ -82,7 +84,45 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "delivery-hold"): "scheduling.change_delivery",
     ("post", "delivery-release"): "scheduling.change_delivery",
     ("post", "delivery-resolve"): "scheduling.change_delivery",
+    ("post", "analyze-text"): "sentiment.view_reading",
+    ("post", "analyze-comments"): "sentiment.view_reading",
+    ("post", "analyze-engagement"): "sentiment.view_reading",
+    ("post", "compare-competitors"): "sentiment.view_reading",
+    ("get", "trends"): "sentiment.view_reading",
+    ("get", "sentiment-health"): "sentiment.view_reading",
+    ("get", "reading-list"): "sentiment.view_reading",
+    ("get", "reading-detail"): "sentiment.view_reading",
+    ("get", "comment-list"): "sentiment.view_comment",
+    ("get", "comment-detail"): "sentiment.view_comment",
+    ("get", "batch-list"): "sentiment.view_batch",
+    ("get", "batch-detail"): "sentiment.view_batch",
+    ("post", "batch-list"): "sentiment.add_batch",
+    ("get", "correction-list"): "sentiment.view_correction",
+    ("get", "correction-detail"): "sentiment.view_correction",
+    ("post", "correction-list"): "sentiment.add_correction",
+    ("delete", "correction-detail"): "sentiment.delete_correction",
+    ("get", "competitor-list"): "sentiment.view_competitor",
+    ("get", "competitor-detail"): "sentiment.view_competitor",
+    ("post", "competitor-list"): "sentiment.add_competitor",
+    ("put", "competitor-detail"): "sentiment.change_competitor",
+    ("patch", "competitor-detail"): "sentiment.change_competitor",
+    ("delete", "competitor-detail"): "sentiment.delete_competitor",
+    ("get", "watch-list"): "sentiment.view_watch",
+    ("get", "watch-detail"): "sentiment.view_watch",
+    ("post", "watch-list"): "sentiment.add_watch",
+    ("put", "watch-detail"): "sentiment.change_watch",
+    ("patch", "watch-detail"): "sentiment.change_watch",
+    ("delete", "watch-detail"): "sentiment.delete_watch",
+    ("get", "spike-list"): "sentiment.view_spike",
+    ("get", "spike-detail"): "sentiment.view_spike",
+    ("post", "comment-import-file"): "sentiment.add_comment",
+    ("get", "correction-drift"): "sentiment.view_correction",
+    ("post", "spike-seen"): "sentiment.change_spike",
 }
+
+
+# Forms with a file have a test of their own.
+UPLOADS = {("post", "media-list"), ("post", "comment-import-file")}
 
 
 def _methods(callback: Any) -> list[str]:
@@ -134,15 +174,39 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         "media": services.add_media(content, size=1, by=None),
         "persona": luna,
         "fact": Fact.objects.create(persona=luna, text="She likes fog."),
+        **_sentiment_rows(luna),
         "alert": Alert.objects.create(key="k", title="Look"),
         "audit": AuditEntry.objects.create(actor_name="gator", action="x", object_type="y"),
+    }
+
+
+def _sentiment_rows(luna: Persona) -> dict[str, Any]:
+    now = timezone.now()
+    sentiment.read_now(
+        persona=luna,
+        comments=[sentiment.Written(network="wall", remote_id="1", text="I love it", author="fan")],
+    )
+    comment = Comment.objects.get()
+    return {
+        "comment": comment,
+        "reading": comment.reading,
+        "batch": Batch.objects.create(persona=luna),
+        "correction": sentiment.correct(label="positive", text="so so", by=None),
+        "competitor": Competitor.objects.create(name="Rival", network="wall", handle="rival"),
+        "watch": Watch.objects.create(persona=luna),
+        "spike": Spike.objects.create(
+            persona=luna, since=now, count=10, negative=9, usual_share=0.1, p=0.0001
+        ),
+        # Not a row of its own: the trends of a persona.
+        "trends": luna,
     }
 
 
 def path_of(name: str, rows: dict[str, Any]) -> str:
     thing = name.split("-")[0]
     needs_id = name.endswith("-detail") or (
-        thing in rows and not name.endswith(("-list", "-check", "-schedule"))
+        thing in rows
+        and not name.endswith(("-list", "-check", "-schedule", "-import-file", "-drift"))
     )
     return reverse(name, args=[rows[thing].pk] if needs_id else [])
 
@@ -152,7 +216,7 @@ def _call(client: Any, method: str, path: str) -> int:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("method", "name"), sorted(set(ALLOWED) - {("post", "media-list")}))
+@pytest.mark.parametrize(("method", "name"), sorted(set(ALLOWED) - UPLOADS))
 def test_each_role_is_let_in_or_not(
     method: str,
     name: str,
@@ -187,10 +251,12 @@ def test_each_role_is_let_in_or_not(
 
 @pytest.mark.django_db
 def test_uploads_follow_the_same_rule(fan: User, sam: User, kei: User, api_of: ApiOf) -> None:
-    def call(user: User | None) -> int:
-        return int(api_of(user).post("/api/v1/media/", {}, format="multipart").status_code)
+    def call(user: User | None, path: str) -> int:
+        return int(api_of(user).post(path, {}, format="multipart").status_code)
 
-    assert [call(user) for user in (None, fan, sam, kei)] == [401, 403, 403, 400]
+    for path in ("/api/v1/media/", "/api/v1/sentiment/comments/import/"):
+        found = [call(user, path) for user in (None, fan, sam, kei)]
+        assert found == [401, 403, 403, 400], path
 
 
 @pytest.mark.django_db

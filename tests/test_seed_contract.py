@@ -34,6 +34,12 @@ PATHS: list[tuple[str, str, int]] = [
     ("post", "/api/v1/posts", 400),
     ("post", "/api/v1/posts/schedule", 400),
     ("get", "/api/v1/deliveries", 200),
+    ("post", "/api/v1/sentiment/analyze-text", 400),
+    ("post", "/api/v1/sentiment/analyze-comments", 400),
+    ("post", "/api/v1/sentiment/analyze-engagement", 400),
+    ("get", f"/api/v1/sentiment/trends/{UUID(int=1)}", 404),
+    ("post", "/api/v1/sentiment/compare-competitors", 400),
+    ("get", "/api/v1/sentiment/health", 200),
     ("get", "/api/v1/docs", 200),
     ("get", "/api/v1/schema", 200),
 ]

@@ -1,0 +1,201 @@
+"""Comments, readings, competitors, watches, spikes and batches in the admin."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.decorators import display
+
+from apps.core.admin.base import ReadOnlyAdmin, StudioAdmin, acting
+from apps.core.shown import badge, when
+from apps.sentiment import services
+from apps.sentiment.admin import pages
+from apps.sentiment.admin.shown import mood
+from apps.sentiment.models import Batch, Comment, Competitor, Engagement, Reading, Spike, Watch
+
+
+@admin.register(Comment)
+class CommentAdmin(ReadOnlyAdmin):
+    """What people wrote; a correction says what it really is."""
+
+    list_display = ("said", "persona", "competitor", "network", "author", "mood_", "written")
+    list_filter = (("persona", RelatedDropdownFilter), ("competitor", RelatedDropdownFilter))
+    search_fields = ("text", "author")
+    list_select_related = ("persona", "competitor", "reading")
+    change_form_outer_before_template = "admin/sentiment/correct_comment.html"
+
+    @display(description="Comment")
+    def said(self, row: Comment) -> str:
+        return row.text[:120]
+
+    @display(description="Mood")
+    def mood_(self, row: Comment) -> Any:
+        reading = getattr(row, "reading", None)
+        if reading is None:
+            return badge("quiet", "not read yet")
+        return mood(reading.label, reading.score, abstained=reading.abstained)
+
+    @display(description="Written", ordering="written_at")
+    def written(self, row: Comment) -> Any:
+        return when(row.written_at)
+
+
+@admin.register(Reading)
+class ReadingAdmin(ReadOnlyAdmin):
+    """What engines read, and the two pages about moods."""
+
+    list_display = ("said", "persona", "competitor", "mood_", "intent", "language", "sure", "at_")
+    list_filter = (
+        ("persona", RelatedDropdownFilter),
+        ("label", ChoicesDropdownFilter),
+        ("intent", ChoicesDropdownFilter),
+        "corrected",
+    )
+    list_select_related = ("persona", "competitor", "comment")
+    list_before_template = "admin/sentiment/links.html"
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("try/", view(self.try_text), name="sentiment_try"),
+            path("mood/", view(self.show_mood), name="sentiment_mood"),
+            path("mood/<uuid:persona_id>/", view(self.show_mood), name="sentiment_mood_of"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return {**self.admin_site.each_context(request), "opts": self.opts}
+
+    def try_text(self, request: HttpRequest) -> HttpResponse:
+        """Try a text."""
+        return pages.try_text(request, self._context(request))
+
+    def show_mood(self, request: HttpRequest, persona_id: UUID | None = None) -> HttpResponse:
+        """A persona's mood."""
+        return pages.show_mood(request, self._context(request), persona_id)
+
+    @display(description="Text")
+    def said(self, row: Reading) -> str:
+        return row.comment.text[:120] if row.comment else "(a post)"
+
+    @display(description="Mood", ordering="score")
+    def mood_(self, row: Reading) -> Any:
+        return mood(row.label, row.score, abstained=row.abstained)
+
+    @display(description="Sure")
+    def sure(self, row: Reading) -> Any:
+        return badge("good", "by a person") if row.corrected else f"{row.confidence:.0%}"
+
+    @display(description="Written", ordering="at")
+    def at_(self, row: Reading) -> Any:
+        return when(row.at)
+
+
+@admin.register(Competitor)
+class CompetitorAdmin(StudioAdmin):
+    """Public accounts that are compared with ours."""
+
+    list_display = ("name", "network", "handle", "followers", "is_active")
+    list_filter = ("network", "is_active")
+    search_fields = ("name", "handle")
+
+
+@admin.register(Engagement)
+class EngagementAdmin(ReadOnlyAdmin):
+    """How posts did."""
+
+    list_display = ("text", "persona", "network", "likes", "comments", "shares", "saves", "posted")
+    list_filter = (("persona", RelatedDropdownFilter),)
+    list_select_related = ("persona",)
+
+    @display(description="Posted", ordering="posted_at")
+    def posted(self, row: Engagement) -> Any:
+        return when(row.posted_at)
+
+
+@admin.register(Watch)
+class WatchAdmin(StudioAdmin):
+    """Rules that look for spikes of negative comments."""
+
+    list_display = ("whose", "hours", "at_least", "share_", "holds", "is_active")
+    list_select_related = ("persona",)
+
+    @display(description="Persona")
+    def whose(self, row: Watch) -> str:
+        return str(row.persona or "Everyone else")
+
+    @display(description="Negative share")
+    def share_(self, row: Watch) -> str:
+        return f"{row.share:.0%}"
+
+
+@admin.register(Spike)
+class SpikeAdmin(ReadOnlyAdmin):
+    """Spikes that were found; looking at one notes who did."""
+
+    list_display = ("persona", "negatives", "usual", "found", "held", "seen")
+    list_select_related = ("persona", "seen_by")
+    change_form_outer_before_template = "admin/sentiment/spike.html"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        spike = self.get_object(request, object_id)
+        if spike is not None and self.has_view_permission(request, spike):
+            services.mark_seen(spike, by=acting(request))
+            ids = [UUID(pk) for pk in spike.comments]
+            extra_context = {
+                **(extra_context or {}),
+                "worst": Comment.objects.filter(pk__in=ids).select_related("reading"),
+            }
+        response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return response
+
+    @display(description="Negative")
+    def negatives(self, row: Spike) -> str:
+        return f"{row.negative} of {row.count}"
+
+    @display(description="Usually")
+    def usual(self, row: Spike) -> str:
+        return f"{row.usual_share:.0%}"
+
+    @display(description="Found", ordering="found_at")
+    def found(self, row: Spike) -> Any:
+        return when(row.found_at)
+
+    @display(description="Seen by")
+    def seen(self, row: Spike) -> Any:
+        return row.seen_by.shown_name if row.seen_by else badge("warn", "nobody yet")
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Comments that came in together."""
+
+    list_display = ("name", "persona", "competitor", "progress", "created")
+    list_select_related = ("persona", "competitor")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
+        rows: QuerySet[Batch] = super().get_queryset(request)
+        return rows
+
+    @display(description="Read")
+    def progress(self, row: Batch) -> Any:
+        if row.finished_at:
+            return badge("good", f"{row.total} of {row.total}")
+        return badge("info", f"{row.done} of {row.total}")
+
+    @display(description="Came in", ordering="created_at")
+    def created(self, row: Batch) -> Any:
+        return when(row.created_at)

@@ -1,0 +1,1 @@
+"""Sentiment over HTTP: the first description's six endpoints, and the rows behind them."""
