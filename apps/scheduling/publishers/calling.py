@@ -139,7 +139,7 @@ class HttpPublisher(Publisher):
     ) -> PublishError:
         """What an answer other than 2xx means."""
         status = response.status_code
-        slug, said = _said(response)
+        slug, said = self.said(response)
         words = bounded(said, hide=account.credentials) or f"HTTP {status}"
         slug = bounded(slug, hide=account.credentials)
         code = slug if SLUG.fullmatch(slug) else f"http_{status}"
@@ -147,7 +147,7 @@ class HttpPublisher(Publisher):
             return Temporary(
                 f"{self.label} asks to slow down: {words}",
                 code="rate_limited",
-                retry_after=wait_of(response.headers),
+                retry_after=self.wait(response),
                 whole_account=True,
             )
         if status >= 500 or status < 200:
@@ -172,6 +172,14 @@ class HttpPublisher(Publisher):
             return Temporary(f"{self.label} asks to try again: {words}", code=code)
         return Permanent(f"{self.label} refused: {words}", code=code)
 
+    def said(self, response: httpx.Response) -> tuple[str, str]:
+        """The error code and the words of a refusal; networks with a spelling of their own."""
+        return _said(response)
+
+    def wait(self, response: httpx.Response) -> float | None:
+        """How many seconds a network that asks to slow down wants us to wait."""
+        return wait_of(response.headers)
+
 
 def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:
     """A stranger's words made fit to show: one short line, no control characters, no secrets."""
@@ -183,6 +191,13 @@ def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:
     words = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in words)
     words = " ".join(words.split())
     return words if len(words) <= LONGEST_WORDS else f"{words[: LONGEST_WORDS - 1]}…"
+
+
+def within(answer: Any, *path: str) -> Any:
+    """What stands at this path of a stranger's JSON, or None where the path breaks off."""
+    for name in path:
+        answer = answer.get(name) if isinstance(answer, dict) else None
+    return answer
 
 
 def host_of(url: str) -> str:
