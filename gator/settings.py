@@ -243,6 +243,7 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "wall": {"BACKEND": "apps.scheduling.publishers.wall.Wall"},
     "bluesky": {"BACKEND": "apps.scheduling.publishers.bluesky.Bluesky"},
     "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},
+    "telegram": {"BACKEND": "apps.scheduling.publishers.telegram.Telegram"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a
