@@ -244,6 +244,7 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "bluesky": {"BACKEND": "apps.scheduling.publishers.bluesky.Bluesky"},
     "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},
     "telegram": {"BACKEND": "apps.scheduling.publishers.telegram.Telegram"},
+    "discord": {"BACKEND": "apps.scheduling.publishers.discord.Discord"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a
