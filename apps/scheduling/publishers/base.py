@@ -140,6 +140,8 @@ class Outgoing:
     hashtags: tuple[str, ...] = ()
     language: str = "en"
     attachments: tuple[Attachment, ...] = ()
+    # Where a network has a mark for it, it is set; a persona's posts are, until somebody says no.
+    made_with_ai: bool = True
     # What `prepare` achieved so far: upload ids, container ids.
     progress: Mapping[str, Any] = field(default_factory=dict)
 

@@ -8,11 +8,11 @@ again.
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,18 +33,25 @@ LONGEST_WAIT_SECONDS = 86_400.0
 RESET_HEADERS = ("retry-after", "ratelimit-reset", "x-ratelimit-reset")
 # The server did not take the request in; nothing came of it.
 TRY_LATER = frozenset({408, 425})
+T = TypeVar("T")
 SLUG = re.compile(r"[A-Za-z][\w.-]{0,59}", re.ASCII)
 
 
 class HttpPublisher(Publisher):
-    """A publisher that calls a server; `transport` is for tests."""
+    """A publisher that calls a server; `transport` and `sleep` are for tests."""
 
     default_server: ClassVar[str] = ""
     # Error codes in the network's own answers that say "sign in again", whatever the status.
     reconnect_codes: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._transport = transport
+        self._sleep = sleep
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -83,6 +90,17 @@ class HttpPublisher(Publisher):
             return response.json()
         except (ValueError, RecursionError):
             self.malformed("its answer is not JSON", publishing=publishing)
+
+    def until(self, ready: Callable[[], T | None], *, seconds: float) -> T:
+        """What `ready` answers once it is not None; asked ever more rarely, at most so long."""
+        deadline = time.monotonic() + seconds
+        pause = 0.5
+        while (answer := ready()) is None:
+            if time.monotonic() + pause > deadline:
+                raise Temporary(f"{self.label} is still processing it.", code="media_processing")
+            self._sleep(pause)
+            pause = min(pause * 2, 5.0)
+        return answer
 
     def malformed(self, what: str, *, publishing: bool = False) -> NoReturn:
         """A 2xx that does not say what it must: the post may well be there."""
