@@ -243,6 +243,9 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "wall": {"BACKEND": "apps.scheduling.publishers.wall.Wall"},
     "bluesky": {"BACKEND": "apps.scheduling.publishers.bluesky.Bluesky"},
     "mastodon": {"BACKEND": "apps.scheduling.publishers.mastodon.Mastodon"},
+    "telegram": {"BACKEND": "apps.scheduling.publishers.telegram.Telegram"},
+    "discord": {"BACKEND": "apps.scheduling.publishers.discord.Discord"},
+    "x": {"BACKEND": "apps.scheduling.publishers.x.X"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a

@@ -320,6 +320,8 @@ def _as_step(
         changes["maybe_sent"] = True
         # Time for a request still under way to arrive, before anybody looks for it.
         changes["due_at"] = now + settings.PUBLISHING_SETTLE
+    if isinstance(error, Unconfirmed) and error.progress:
+        changes["progress"] = {**delivery.progress, **error.progress}
     return changes
 
 

@@ -19,6 +19,7 @@ from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
     NeedsReconnect,
+    Permanent,
     Publisher,
     PublishError,
     Receipt,
@@ -146,7 +147,10 @@ class SendAgain:
 
 
 class AskAPerson:
-    """Nothing but a person can tell."""
+    """Nothing but a person can tell; `why` in the network's words, where it gave any."""
+
+    def __init__(self, why: str = "") -> None:
+        self.why = why
 
 
 Answer = Receipt | None | PublishError | SendAgain | AskAPerson
@@ -184,6 +188,9 @@ def _ask(delivery: Delivery) -> Answer:
             composing.outgoing_of(delivery),
             since - CLOCK_SKEW,
         )
+    except Permanent as error:
+        # It will not let us look, now or later: asking for ever would hide the post from people.
+        return AskAPerson(str(error))
     except PublishError as error:
         return error
     except Exception as error:
@@ -211,6 +218,7 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
         changes = {"state": State.SCHEDULED, "due_at": now + wait, "retries": delivery.retries + 1}
     elif isinstance(answer, AskAPerson):
         why = "The network does not say whether the post arrived. Please look."
+        why = f"{why} ({answer.why})" if answer.why else why
         changes = {"state": State.NEEDS_REVIEW, "error": why}
     else:
         wait = retrying.back_off(delivery.retries, random.random())

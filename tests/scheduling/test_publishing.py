@@ -18,6 +18,7 @@ from apps.scheduling.publishers.base import (
     NeedsReconnect,
     Outgoing,
     Permanent,
+    Receipt,
     Temporary,
     Unconfirmed,
 )
@@ -246,6 +247,43 @@ def test_blind_network_lost_answer_waits_for_a_person_and_is_never_resent(
     recovery.reconcile()
     assert len(network("blind").calls) == 1
     assert "Is it there?" in Alert.objects.get().title
+
+
+def test_a_network_that_will_not_list_our_posts_leaves_it_to_a_person(
+    due_post: Post, network: NetworkOf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(settings)
+    delivery = due_post("listable")
+    network("listable").answer = raising(Unconfirmed("timeout"))
+    publishing.publish()
+
+    def find(account: object, outgoing: Outgoing, since: object) -> None:
+        raise Permanent("Listing needs a higher plan.")
+
+    monkeypatch.setattr(type(network("listable")), "find", staticmethod(find))
+    recovery.reconcile()
+    assert state_of(delivery) == State.NEEDS_REVIEW
+    assert "Listing needs a higher plan." in Alert.objects.get().body
+    assert len(network("listable").calls) == 1
+
+
+def test_what_an_unclear_answer_did_say_is_there_when_the_post_is_looked_for(
+    due_post: Post, network: NetworkOf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(settings)
+    delivery = due_post("listable")
+    network("listable").answer = raising(Unconfirmed("processing", progress={"ticket": "7"}))
+    publishing.publish()
+    seen: list[dict[str, str]] = []
+
+    def find(account: object, outgoing: Outgoing, since: object) -> Receipt:
+        seen.append(dict(outgoing.progress))
+        return Receipt(remote_id="7")
+
+    monkeypatch.setattr(type(network("listable")), "find", staticmethod(find))
+    recovery.reconcile()
+    assert seen == [{"ticket": "7"}]
+    assert state_of(delivery) == State.PUBLISHED
 
 
 def test_nobody_looks_before_a_request_under_way_had_time_to_arrive(

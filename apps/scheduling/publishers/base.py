@@ -49,6 +49,13 @@ class Permanent(PublishError):
 class Unconfirmed(PublishError):
     """The request left, the answer did not come: the post may or may not be there."""
 
+    def __init__(
+        self, message: str, *, code: str = "", progress: Mapping[str, Any] | None = None
+    ) -> None:
+        """`progress`: what the network did say, such as an id to ask after; `find` is given it."""
+        super().__init__(message, code=code)
+        self.progress = dict(progress or {})
+
 
 class NeedsReconnect(PublishError):
     """Nothing was published: the account's credentials are no longer accepted."""
@@ -133,6 +140,8 @@ class Outgoing:
     hashtags: tuple[str, ...] = ()
     language: str = "en"
     attachments: tuple[Attachment, ...] = ()
+    # Where a network has a mark for it, it is set; a persona's posts are, until somebody says no.
+    made_with_ai: bool = True
     # What `prepare` achieved so far: upload ids, container ids.
     progress: Mapping[str, Any] = field(default_factory=dict)
 
@@ -292,5 +301,8 @@ class Publisher(ABC):
         """The one call that makes the post visible. Raises any of the four errors."""
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
-        """LISTABLE networks: our post among those made since `since`; None if it is not there."""
+        """LISTABLE networks: our post among those made since `since`; None if it is not there.
+
+        Permanent says that the network will not tell us: then a person looks.
+        """
         raise NotImplementedError(f"{self.label} cannot list its posts.")

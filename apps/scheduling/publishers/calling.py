@@ -8,11 +8,11 @@ again.
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,18 +33,25 @@ LONGEST_WAIT_SECONDS = 86_400.0
 RESET_HEADERS = ("retry-after", "ratelimit-reset", "x-ratelimit-reset")
 # The server did not take the request in; nothing came of it.
 TRY_LATER = frozenset({408, 425})
+T = TypeVar("T")
 SLUG = re.compile(r"[A-Za-z][\w.-]{0,59}", re.ASCII)
 
 
 class HttpPublisher(Publisher):
-    """A publisher that calls a server; `transport` is for tests."""
+    """A publisher that calls a server; `transport` and `sleep` are for tests."""
 
     default_server: ClassVar[str] = ""
     # Error codes in the network's own answers that say "sign in again", whatever the status.
     reconnect_codes: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._transport = transport
+        self._sleep = sleep
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -83,6 +90,17 @@ class HttpPublisher(Publisher):
             return response.json()
         except (ValueError, RecursionError):
             self.malformed("its answer is not JSON", publishing=publishing)
+
+    def until(self, ready: Callable[[], T | None], *, seconds: float) -> T:
+        """What `ready` answers once it is not None; asked ever more rarely, at most so long."""
+        deadline = time.monotonic() + seconds
+        pause = 0.5
+        while (answer := ready()) is None:
+            if time.monotonic() + pause > deadline:
+                raise Temporary(f"{self.label} is still processing it.", code="media_processing")
+            self._sleep(pause)
+            pause = min(pause * 2, 5.0)
+        return answer
 
     def malformed(self, what: str, *, publishing: bool = False) -> NoReturn:
         """A 2xx that does not say what it must: the post may well be there."""
@@ -139,7 +157,7 @@ class HttpPublisher(Publisher):
     ) -> PublishError:
         """What an answer other than 2xx means."""
         status = response.status_code
-        slug, said = _said(response)
+        slug, said = self.said(response)
         words = bounded(said, hide=account.credentials) or f"HTTP {status}"
         slug = bounded(slug, hide=account.credentials)
         code = slug if SLUG.fullmatch(slug) else f"http_{status}"
@@ -147,7 +165,7 @@ class HttpPublisher(Publisher):
             return Temporary(
                 f"{self.label} asks to slow down: {words}",
                 code="rate_limited",
-                retry_after=wait_of(response.headers),
+                retry_after=self.wait(response),
                 whole_account=True,
             )
         if status >= 500 or status < 200:
@@ -172,6 +190,14 @@ class HttpPublisher(Publisher):
             return Temporary(f"{self.label} asks to try again: {words}", code=code)
         return Permanent(f"{self.label} refused: {words}", code=code)
 
+    def said(self, response: httpx.Response) -> tuple[str, str]:
+        """The error code and the words of a refusal; networks with a spelling of their own."""
+        return _said(response)
+
+    def wait(self, response: httpx.Response) -> float | None:
+        """How many seconds a network that asks to slow down wants us to wait."""
+        return wait_of(response.headers)
+
 
 def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:
     """A stranger's words made fit to show: one short line, no control characters, no secrets."""
@@ -183,6 +209,13 @@ def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:
     words = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in words)
     words = " ".join(words.split())
     return words if len(words) <= LONGEST_WORDS else f"{words[: LONGEST_WORDS - 1]}…"
+
+
+def within(answer: Any, *path: str) -> Any:
+    """What stands at this path of a stranger's JSON, or None where the path breaks off."""
+    for name in path:
+        answer = answer.get(name) if isinstance(answer, dict) else None
+    return answer
 
 
 def host_of(url: str) -> str:

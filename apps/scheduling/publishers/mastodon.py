@@ -53,15 +53,6 @@ class Mastodon(HttpPublisher):
         ),
     )
 
-    def __init__(
-        self,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(transport=transport)
-        self._sleep = sleep
-
     def limits(self, account: Account) -> Limits:
         facts = account.facts
         return Limits(
@@ -219,15 +210,11 @@ class Mastodon(HttpPublisher):
         }
 
     def _wait_until_processed(self, account: Account, media_id: str) -> None:
-        deadline = time.monotonic() + PROCESSING_SECONDS
-        pause = 0.5
-        while self._answer(account, f"/api/v1/media/{media_id}").status_code == 206:
-            if time.monotonic() + pause > deadline:
-                raise Temporary(
-                    f"{self.label} is still processing an image.", code="media_processing"
-                )
-            self._sleep(pause)
-            pause = min(pause * 2, 5.0)
+        def ready() -> bool | None:
+            answer = self._answer(account, f"/api/v1/media/{media_id}")
+            return None if answer.status_code == 206 else True
+
+        self.until(ready, seconds=PROCESSING_SECONDS)
 
     # -- Calls ----------------------------------------------------------------------------------
 

@@ -1,0 +1,297 @@
+"""X: posts in a person's name with an OAuth 2 token of theirs (docs.x.com, API v2).
+
+X knows no key, but it lists our posts, and refuses the same text a second time. What an unanswered
+call left behind is looked for in the list; a refusal as "duplicate" is looked up there too.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+import httpx
+
+from apps.scheduling.publishers import x_text
+from apps.scheduling.publishers.base import (
+    Account,
+    Attachment,
+    CredentialField,
+    Identity,
+    Limits,
+    Outgoing,
+    Permanent,
+    Problem,
+    PublishError,
+    Receipt,
+    Safety,
+    Temporary,
+)
+from apps.scheduling.publishers.calling import wait_of, within
+from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+
+# X keeps an upload for a day.
+UPLOAD_LIFE_SECONDS = 12 * 3_600
+CHUNK = 4_000_000
+PROCESSING_SECONDS = 45.0
+MOST_PAGES = 32
+CLOCK_SKEW = timedelta(minutes=2)
+NO_CREDIT_SECONDS = 3_600.0
+LONG_POSTS = frozenset({"Basic", "Premium", "PremiumPlus"})
+
+
+class X(OAuthPublisher):
+    """Listable: our own posts since the first attempt are compared by text and pictures."""
+
+    label: ClassVar[str] = "X"
+    safety: ClassVar[Safety] = Safety.LISTABLE
+    default_server: ClassVar[str] = "https://api.x.com"
+    token_url: ClassVar[str] = "https://api.x.com/2/oauth2/token"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        *token_fields(
+            "Of OAuth 2.0 with PKCE, with the scopes tweet.read, tweet.write, users.read, "
+            "media.write and offline.access, for an app of yours on console.x.com."
+        ),
+        CredentialField(
+            name="client_id",
+            label="Client ID",
+            help="On console.x.com: your app, Keys and tokens, OAuth 2.0.",
+            secret=False,
+            required=False,
+        ),
+        CredentialField(
+            name="client_secret",
+            label="Client secret",
+            help="Beside the client ID; only a confidential client (“Web App”) has one.",
+            required=False,
+        ),
+    )
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            characters=account.facts.get("characters", 280),
+            images=4,
+            image_bytes=5_000_000,
+            image_types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
+            alt_characters=1_000,
+        )
+
+    def count(self, text: str, account: Account) -> int:
+        return x_text.length(text)
+
+    def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
+        problems = super().check(account, outgoing)
+        kinds = [each.mime for each in outgoing.attachments]
+        if "image/gif" in kinds and len(kinds) > 1:
+            words = "X takes a GIF only alone."
+            problems.append(Problem(field="media", code="media_mixed", message=words))
+        return problems
+
+    def test(self, account: Account) -> Identity:
+        me = within(self._get(account, "/2/users/me?user.fields=subscription_type"), "data")
+        number, name = str(within(me, "id") or ""), str(within(me, "username") or "")
+        if not number.isdecimal() or not name.isidentifier():
+            self.malformed("it does not say who we are")
+        facts: dict[str, Any] = {"id": number}
+        if within(me, "subscription_type") in LONG_POSTS:
+            facts["characters"] = 25_000
+        url = f"https://x.com/{name}"
+        return Identity(handle=f"@{name}", remote_id=number, url=url, facts=facts)
+
+    # -- Publishing -----------------------------------------------------------------------------
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        progress = dict(outgoing.progress)
+        media = dict(progress.get("media", {}))
+
+        def keep(position: int, entry: dict[str, Any]) -> None:
+            media[str(position)] = entry
+            progress["media"] = dict(media)
+            save(progress)
+
+        for position, attachment in enumerate(outgoing.attachments):
+            entry = media.get(str(position))
+            if not entry or time.time() - entry["at"] > UPLOAD_LIFE_SECONDS:
+                entry = self._upload(account, attachment)
+                keep(position, entry)
+            if not entry["ready"]:
+                self._finish(account, entry["id"], attachment)
+                keep(position, {**entry, "ready": True})
+        return progress
+
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        media = outgoing.progress.get("media", {})
+        if len(media) < len(outgoing.attachments):
+            raise Temporary("An image is not uploaded yet.", code="not_prepared")
+        body: dict[str, Any] = {}
+        if text := outgoing.full_text:
+            body["text"] = text
+        if outgoing.attachments:
+            ids = [media[str(n)]["id"] for n in range(len(outgoing.attachments))]
+            body["media"] = {"media_ids": ids}
+            # The mark is about media: X asks for none on text.
+            if outgoing.made_with_ai:
+                body["made_with_ai"] = True
+        try:
+            response = self._call(
+                account, "POST", "/2/tweets", publishing=True, seconds=20, json=body
+            )
+        except Permanent as error:
+            if error.code != "duplicate":
+                raise
+            return self._the_other(account, outgoing, error)
+        number = within(self.read(response, publishing=True), "data", "id")
+        if not isinstance(number, str) or not number.isdecimal():
+            self.malformed("it does not name our post", publishing=True)
+        return self._receipt(account, number)
+
+    def _the_other(self, account: Account, outgoing: Outgoing, refusal: Permanent) -> Receipt:
+        """The post that X takes ours to repeat, if it is an earlier try of this very one."""
+        # Frozen before the first attempt, so nothing of ours is older.
+        receipt = self.find(account, outgoing, outgoing.created_at - CLOCK_SKEW)
+        if receipt is None:
+            raise Permanent(
+                f"{refusal} No try of this post is there, so it repeats an older one: change it.",
+                code="duplicate",
+            )
+        return receipt
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        # Who we are may have changed with the token: ask, do not trust the last test.
+        number = str(within(self._get(account, "/2/users/me"), "data", "id") or "")
+        if not number.isdecimal():
+            self.malformed("it does not say who we are")
+        query = {
+            "max_results": "100",
+            "exclude": "retweets,replies",
+            "start_time": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "tweet.fields": "attachments,created_at,entities,note_tweet",
+        }
+        for _ in range(MOST_PAGES):
+            page = self._get(account, f"/2/users/{number}/tweets?{urlencode(query)}")
+            posts = within(page, "data")
+            # An empty page has no data, but it counts.
+            if not isinstance(posts, list) and within(page, "meta", "result_count") != 0:
+                self.malformed("its list of posts is no list")
+            for post in posts or []:
+                if _is_ours(post, outgoing):
+                    return self._receipt(account, str(post["id"]))
+            following = within(page, "meta", "next_token")
+            if not following:
+                return None
+            query["pagination_token"] = str(following)
+        raise Temporary("X: too many posts since to look them all through.", code="too_many_posts")
+
+    def _receipt(self, account: Account, number: str) -> Receipt:
+        name = account.handle.strip().removeprefix("@")
+        # "i" stands for whoever wrote it.
+        name = name if name.isidentifier() and name.isascii() else "i"
+        return Receipt(remote_id=number, url=f"https://x.com/{name}/status/{number}")
+
+    # -- Media ----------------------------------------------------------------------------------
+
+    def _upload(self, account: Account, attachment: Attachment) -> dict[str, Any]:
+        kind = "tweet_gif" if attachment.mime == "image/gif" else "tweet_image"
+        start = {
+            "media_type": attachment.mime,
+            "media_category": kind,
+            "total_bytes": attachment.size,
+        }
+        response = self._call(account, "POST", "/2/media/upload/initialize", json=start)
+        number = within(self.read(response), "data", "id")
+        if not isinstance(number, str) or not number.isdecimal():
+            self.malformed("it does not name the upload")
+        content = attachment.read()
+        path = f"/2/media/upload/{number}"
+        for segment, begin in enumerate(range(0, len(content), CHUNK)):
+            self._call(
+                account,
+                "POST",
+                f"{path}/append",
+                data={"segment_index": str(segment)},
+                files={
+                    "media": ("chunk", content[begin : begin + CHUNK], "application/octet-stream")
+                },
+            )
+        self._call(account, "POST", f"{path}/finalize")
+        return {"id": number, "at": int(time.time()), "ready": False}
+
+    def _finish(self, account: Account, number: str, attachment: Attachment) -> None:
+        """Wait until an upload is processed, and describe it."""
+
+        def ready() -> bool | None:
+            answer = self._get(account, f"/2/media/upload?command=STATUS&media_id={number}")
+            info = within(answer, "data", "processing_info")
+            if within(info, "state") == "failed":
+                words = within(info, "error", "message") or "no reason given"
+                raise Permanent(f"X could not process {attachment.name}: {words}", code="media")
+            return True if info is None or within(info, "state") == "succeeded" else None
+
+        # Only animations are processed after their upload.
+        if attachment.mime == "image/gif":
+            self.until(ready, seconds=PROCESSING_SECONDS)
+        if attachment.alt:
+            described = {"id": number, "metadata": {"alt_text": {"text": attachment.alt}}}
+            self._call(account, "POST", "/2/media/metadata", json=described)
+
+    # -- Calls ----------------------------------------------------------------------------------
+
+    def _get(self, account: Account, path: str) -> Any:
+        return self.read(self._call(account, "GET", path))
+
+    def _call(self, account: Account, method: str, path: str, **request: Any) -> httpx.Response:
+        def call(account: Account) -> httpx.Response:
+            url, headers = f"{self.server(account)}{path}", self.authorization(account)
+            return self.call(account, method, url, headers=headers, **request)
+
+        return self.signed_in(account, call)
+
+    def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        client, secret = (
+            str(seen.get(name, "")).strip() for name in ("client_id", "client_secret")
+        )
+        form = {"grant_type": "refresh_token", "refresh_token": seen.get("refresh_token", "")}
+        if secret:
+            return {"data": form, "auth": (client, secret)}
+        return {"data": {**form, "client_id": client}}
+
+    def said(self, response: httpx.Response) -> tuple[str, str]:
+        slug, words = super().said(response)
+        try:
+            answer = response.json()
+        except (ValueError, RecursionError):
+            return slug, words
+        errors = within(answer, "errors")
+        first = errors[0] if isinstance(errors, list) and errors else None
+        detail = within(answer, "detail") or within(first, "message")
+        kind = str(within(answer, "type") or "").rsplit("/", 1)[-1]
+        return slug or kind, str(detail or words)
+
+    def wait(self, response: httpx.Response) -> float | None:
+        names = ("retry-after", "x-rate-limit-reset")
+        return wait_of(response.headers, names=names)
+
+    def refusal(
+        self, account: Account, response: httpx.Response, *, publishing: bool
+    ) -> PublishError:
+        error = super().refusal(account, response, publishing=publishing)
+        if response.status_code == 402:
+            words = f"{error} Add credits on console.x.com; the posts wait."
+            return Temporary(
+                words, code="no_credit", retry_after=NO_CREDIT_SECONDS, whole_account=True
+            )
+        if publishing and response.status_code == 403 and "duplicate" in str(error).lower():
+            return Permanent(str(error), code="duplicate")
+        return error
+
+
+def _is_ours(post: Any, outgoing: Outgoing) -> bool:
+    keys = within(post, "attachments", "media_keys")
+    pictures = len(keys) if isinstance(keys, list) else 0
+    return (
+        str(within(post, "id") or "").isdecimal()
+        and pictures == len(outgoing.attachments)
+        and x_text.same(outgoing.full_text, post)
+    )
