@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from apps.sentiment.engines import clauses, grammar, lexicon  # noqa: E402
-from apps.sentiment.engines.tokens import TAG, WORD, tokenize  # noqa: E402
+from apps.sentiment.engines.tokens import WORD, tokenize  # noqa: E402
 
 AT_LEAST = 12
 KEEP_FROM = 0.4
@@ -34,7 +34,8 @@ TINY = 1e-6
 # How dear it is to leave a rating, and to give an unrated word a mood.
 RATED, UNRATED = 4.0, 5.0
 POSITIVE = set(
-    "admiration amusement approval caring excitement gratitude joy love optimism pride relief".split()
+    """admiration amusement approval caring excitement gratitude joy love optimism pride
+    relief""".split()
 )
 NEGATIVE = set(
     """anger annoyance disappointment disapproval disgust embarrassment fear grief nervousness
