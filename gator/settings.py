@@ -163,7 +163,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+        "pool": {"min_size": 1, "max_size": 32, "timeout": 10},
     }
     _database["CONN_HEALTH_CHECKS"] = True
 else:

@@ -1,6 +1,7 @@
 """The Wall, the home page and uploaded pictures, as a visitor meets them."""
 
 import io
+import secrets
 import xml.etree.ElementTree as ET
 from datetime import timedelta
 
@@ -23,7 +24,7 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 
 def on_wall(text: str, *, ago: int = 0, **fields: object) -> WallPost:
     row, _ = WallPost.objects.get_or_create(
-        key=f"key {text} {ago}",
+        key=secrets.token_hex(),
         defaults={
             "handle": "luna",
             "text": text,
