@@ -3,6 +3,8 @@
 import io
 import xml.etree.ElementTree as ET
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -21,17 +23,9 @@ HOSTILE = '<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:a
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
-def on_wall(text: str, *, ago: int = 0, **fields: object) -> WallPost:
-    row, _ = WallPost.objects.get_or_create(
-        key=f"key {text} {ago}",
-        defaults={
-            "handle": "luna",
-            "text": text,
-            "created_at": timezone.now() - timedelta(minutes=ago),
-            **fields,
-        },
-    )
-    return row
+def on_wall(text: str, *, ago: int = 0, **fields: Any) -> WallPost:
+    fields.setdefault("created_at", timezone.now() - timedelta(minutes=ago))
+    return WallPost.objects.create(key=uuid4().hex, handle="luna", text=text, **fields)
 
 
 def a_picture(kind: str = "PNG") -> io.BytesIO:
