@@ -1,9 +1,10 @@
 """The Wall, the home page and uploaded pictures, as a visitor meets them."""
 
 import io
-import secrets
 import xml.etree.ElementTree as ET
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -22,17 +23,9 @@ HOSTILE = '<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:a
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
-def on_wall(text: str, *, ago: int = 0, **fields: object) -> WallPost:
-    row, _ = WallPost.objects.get_or_create(
-        key=secrets.token_hex(),
-        defaults={
-            "handle": "luna",
-            "text": text,
-            "created_at": timezone.now() - timedelta(minutes=ago),
-            **fields,
-        },
-    )
-    return row
+def on_wall(text: str, *, ago: int = 0, **fields: Any) -> WallPost:
+    fields.setdefault("created_at", timezone.now() - timedelta(minutes=ago))
+    return WallPost.objects.create(key=uuid4().hex, handle="luna", text=text, **fields)
 
 
 def a_picture(kind: str = "PNG") -> io.BytesIO:
