@@ -6,6 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.scheduling.admin.dashboard import undecided_badge
+
 # Group: (title, icon, app_model). Who may not view a model does not see its line.
 GROUPS: dict[str, list[tuple[str, str, str]]] = {
     "Publishing": [
@@ -60,9 +62,8 @@ def _line(request: HttpRequest, title: str, icon: str, model: str) -> dict[str, 
         "active": request.path.startswith(link),
         "permission": _may_view(model),
     }
-    if model == "scheduling_delivery":
-        line["badge"] = "apps.scheduling.admin.dashboard.undecided_badge"
-        line["badge_variant"] = "danger"
+    if model == "scheduling_delivery" and (count := undecided_badge(request)):
+        line["badge"], line["badge_variant"] = count, "danger"
     return line
 
 
