@@ -246,6 +246,7 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "telegram": {"BACKEND": "apps.scheduling.publishers.telegram.Telegram"},
     "discord": {"BACKEND": "apps.scheduling.publishers.discord.Discord"},
     "x": {"BACKEND": "apps.scheduling.publishers.x.X"},
+    "linkedin": {"BACKEND": "apps.scheduling.publishers.linkedin.LinkedIn"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a

@@ -10,7 +10,7 @@ from apps.sentiment.engines.tokens import EMOJI, TAG, WORD, shortened, tokenize
 
 # Words read of one text: enough to know it by.
 _WORDS_READ = 400
-FUNCTION_WEIGHT = 0.15
+FUNCTION_WEIGHT = 0.01
 
 
 def _words(text: str) -> list[str]:

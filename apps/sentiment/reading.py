@@ -51,6 +51,8 @@ def read_rows(comments: Sequence[Comment]) -> None:
 
 def read(comments: Sequence[Comment]) -> Touched:
     """Read these comments, replacing what was read in them before; returns the days touched."""
+    # The oldest of several copies is the one that counts in full.
+    comments = sorted(comments, key=lambda row: (row.written_at, row.pk))
     judged = judging.judge_many([row.text for row in comments])
     prints = [fingerprint(row.text) for row in comments]
     now = timezone.now()

@@ -98,7 +98,10 @@ def trend(days: Sequence[DayFigures]) -> Trend:
         weights
     )
     # With n readings a day, chance scatters daily means by s / sqrt(n).
-    chance = max(whole.variance, 0.0) * len(days) / sum(weights)
+    inside = sum(
+        max(0.0, each.sample.score_squared - each.sample.score * each.sample.mean) for each in days
+    ) / max(1.0, sum(each.sample.weight for each in days) - len(days))
+    chance = inside * len(days) / sum(weights)
     return Trend(
         direction=direction_of(slope, span, len(days), readings),
         average=whole.mean,

@@ -1,0 +1,119 @@
+"""The admin's pages about moods, asked over HTTP and looked at in a browser."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Browser, ConsoleMessage
+from pytest_django.live_server_helper import LiveServer
+
+from apps.core.models import User
+from apps.personas.models import Persona
+from apps.sentiment import services
+from apps.sentiment.models import Comment, Correction, Reading, Spike
+from tests.conftest import PASSWORD
+from tests.journeys.test_pages import complaints_of
+
+PAGES = ["mood", "try"]
+
+
+@pytest.mark.django_db
+def test_each_page_opens_and_sam_sees_none(
+    as_kei: Client, as_sam: Client, chatter: Persona
+) -> None:
+    comment = Comment.objects.earliest("id")
+    spike = Spike.objects.create(
+        persona=chatter,
+        since=comment.written_at,
+        count=10,
+        negative=9,
+        usual_share=0.1,
+        p=0.001,
+        comments=[str(comment.pk)],
+    )
+    row = services.correct(comment=comment, label="negative", by=None)
+    paths = [reverse(f"admin:sentiment_{name}") for name in PAGES]
+    for model in ("reading", "comment", "correction", "competitor", "watch", "spike", "batch"):
+        paths.append(reverse(f"admin:sentiment_{model}_changelist"))
+    paths += [
+        reverse("admin:sentiment_comment_change", args=[comment.pk]),
+        reverse("admin:sentiment_correction_change", args=[row.pk]),
+        reverse("admin:sentiment_spike_change", args=[spike.pk]),
+        reverse("admin:sentiment_correction_add") + f"?comment={comment.pk}",
+        reverse("admin:sentiment_correction_add") + "?comment=x",
+    ]
+    for path in paths:
+        assert as_kei.get(path).status_code == 200, path
+        assert as_sam.get(path).status_code == 403, path
+    assert Spike.objects.get().seen_by is not None
+
+
+@pytest.mark.django_db
+def test_a_text_is_shown_with_its_evidence_and_never_as_markup(as_kei: Client) -> None:
+    text = "<b>I love</b> it, but the <script>x</script> is terrible"
+    page = as_kei.post(reverse("admin:sentiment_try"), {"text": text}).content.decode()
+    assert "<script>x" not in page
+    assert "&lt;b&gt;" in page
+    assert '<mark class="g-bad"' in page
+    assert "after but" in page
+    assert as_kei.post(reverse("admin:sentiment_try"), {"text": "a" * 10_001}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_correction_in_the_admin_counts_at_once(as_kei: Client, chatter: Persona) -> None:
+    comment = Comment.objects.earliest("id")
+    form = {"text": comment.text, "label": "very_negative", "intent": "", "note": ""}
+    answer = as_kei.post(reverse("admin:sentiment_correction_add"), form)
+    assert answer.status_code == 302
+    assert Reading.objects.get(comment=comment).label == "very_negative"
+    row = Correction.objects.get()
+    as_kei.post(reverse("admin:sentiment_correction_delete", args=[row.pk]), {"post": "yes"})
+    assert Reading.objects.get(comment=comment).corrected is False
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_mood_page_in_a_browser(
+    browser: Browser, live_server: LiveServer, ada: User, chatter: Persona, scheme: Any
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1600}, color_scheme=scheme)
+    page = context.new_page()
+    said: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            said.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{live_server.url}/admin/login/?next=/admin/sentiment/reading/mood/")
+    page.fill("#id_username", ada.username)
+    page.fill("#id_password", PASSWORD)
+    page.click("#login-form button")
+    page.get_by_role("heading", name="Mood by day").wait_for()
+    # A chart has drawn itself once its canvas has a size of its own and is not blank.
+    drawn = """() => [...document.querySelectorAll("canvas")].every((canvas) =>
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+            .data.some((value) => value))"""
+    page.wait_for_function(drawn)
+    assert page.locator("canvas").count() == 3
+    assert complaints_of(page) == []
+    page.goto(f"{live_server.url}/admin/sentiment/reading/try/")
+    page.fill("#id_text", "The camera is not bad, but I hate the battery 😡 #worstdayever")
+    page.get_by_role("button", name="Read it").click()
+    page.locator("mark.g-bad").first.wait_for()
+    assert complaints_of(page) == []
+    assert said == []
+    context.close()
+
+
+def test_copied_files_are_what_they_were() -> None:
+    folders = list((settings.BASE_DIR / "static" / "vendor").iterdir())
+    assert folders
+    for folder in folders:
+        for line in (folder / "SHA256SUMS").read_text().splitlines():
+            digest, name = line.split()
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
