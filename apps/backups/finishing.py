@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.backups import index
 from apps.backups.dumpers.base import Place
 from apps.backups.errors import BackupError
 from apps.backups.journal import Journal
@@ -62,6 +63,11 @@ def settle(backup: Backup, note: Journal) -> None:
     BackupRun.objects.under_way().update(
         state=BackupRun.State.FAILED, error="This database was restored from it."
     )
+    try:
+        index.sync()
+    except (BackupError, OSError) as error:
+        # The hourly check does it again.
+        log.warning("the list of backups was not rebuilt", error=str(error))
     try:
         events.emit(
             "database_restored", backup=backup.manifest.id, made_at=backup.manifest.started_at

@@ -61,6 +61,7 @@ class Journal:
         return changed
 
     def write(self) -> None:
+        folder().mkdir(mode=0o700, exist_ok=True)
         path = folder() / f"{self.id}.json"
         draft = path.with_suffix(".draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -82,9 +83,7 @@ class Journal:
 
 def folder() -> Path:
     """Where journals lie."""
-    path = Path(settings.GATOR_VAR) / "restores"
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
+    return Path(settings.GATOR_VAR) / "restores"
 
 
 def number_now() -> str:
