@@ -4,8 +4,8 @@ The dump becomes a SQLite file again, Django reads it model by model, and Postgr
 COPY with its original keys, all in one transaction. Memory does not grow with the studio.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.color import no_style
-from django.db import connection, connections, models
+from django.db import connection, models
 from django.db.models import TextField
 from django.db.models.functions import Cast
 from psycopg import sql
@@ -103,8 +103,8 @@ def _copy(model: type[models.Model], target: psycopg.Connection[Any], progress: 
     )
     row: tuple[Any, ...] = ()
     try:
-        with target.cursor().copy(command) as copy:
-            for row in _rows(model, fields):
+        with closing(_rows(model, fields)) as rows, target.cursor().copy(command) as copy:
+            for row in rows:
                 copy.write_row(row)
                 progress.add(1)
     except (psycopg.Error, UnicodeEncodeError, ValueError) as error:
@@ -114,24 +114,16 @@ def _copy(model: type[models.Model], target: psycopg.Connection[Any], progress: 
         ) from error
 
 
-@contextmanager
-def _reading(model: type[models.Model], names: list[Any]) -> Iterator[Iterator[tuple[Any, ...]]]:
-    rows = model._base_manager.using(SOURCE).order_by().values_list(*names)
-    iterator = rows.iterator(chunk_size=ROWS_AT_A_TIME)
-    try:
-        yield iterator
-    finally:
-        connections[SOURCE].close()
-
-
-def _rows(model: type[models.Model], fields: list[Any]) -> Iterator[tuple[Any, ...]]:
+def _rows(model: type[models.Model], fields: list[Any]) -> Generator[tuple[Any, ...]]:
     # JSON goes across as its text: Python would make null of both of its nulls.
     names: list[Any] = [
         Cast(field.attname, TextField()) if isinstance(field, models.JSONField) else field.attname
         for field in fields
     ]
-    with _reading(model, names) as rows:
-        for values in rows:
+    rows = model._base_manager.using(SOURCE).order_by().values_list(*names)
+    # Closed here and now: a half-read cursor must not outlive its connection.
+    with closing(rows.iterator(chunk_size=ROWS_AT_A_TIME)) as reading:  # type: ignore[type-var]
+        for values in reading:
             yield tuple(
                 value
                 if value is None or isinstance(field, models.JSONField)

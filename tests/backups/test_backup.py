@@ -200,9 +200,7 @@ def test_a_pg_dump_that_dies_fails_the_backup(
 
 
 @pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
-def test_an_old_pg_dump_is_refused_by_name(
-    home: Home, settings: Settings, tmp_path: Path
-) -> None:
+def test_an_old_pg_dump_is_refused_by_name(home: Home, settings: Settings, tmp_path: Path) -> None:
     script = tmp_path / "pg_dump"
     script.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.1'\n")
     script.chmod(0o755)

@@ -108,8 +108,7 @@ def test_there_and_back(home: Home, s3: ObjectShelf) -> None:
     posts, files = home.posts(), home.files()
     made = home.back_up()
     assert _keys(s3) == [
-        f"gator/{made.id}/{name}"
-        for name in ("content.tar.gz", "database.sql.gz", "metadata.json")
+        f"gator/{made.id}/{name}" for name in ("content.tar.gz", "database.sql.gz", "metadata.json")
     ]
     assert s3.names() == [made.id]
     verify(Backup.at(s3, made.id), Progress())

@@ -97,7 +97,7 @@ def test_killed_backups_are_never_listed(home: Home, kills: int) -> None:  # noq
     home.back_up()
     left = [path.name for path in home.backups.iterdir() if path.name.startswith(".")]
     assert left == []
-    print(f"\n{hits} backups killed, {finished} of them after the last byte")
+    print(f"\n{hits} backups killed; all {finished} that were listed meanwhile are whole")
 
 
 def _state(home: Home) -> tuple[Any, Any]:  # noqa: F811

@@ -118,7 +118,8 @@ class SqliteSnapshot:
             ]
             listed = ",".join(["rowid", *map(_quoted, columns)])
             prefix = f"INSERT INTO {_quoted(name)}({listed}) VALUES(".replace("'", "''")
-            values = "||','||".join(f"quote({each})" for each in listed.split(","))
+            literals = ["quote(rowid)", *(_literal(_quoted(each), "TEXT") for each in columns)]
+            values = "||','||".join(literals)
             for (line,) in self._connection.execute(
                 f"SELECT '{prefix}'||{values}||');\n' FROM {_quoted(name)}"
             ):
@@ -134,10 +135,17 @@ def _literal(column: str, declared: str) -> str:
             f"CASE {column} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' "
             f"ELSE quote({column}) END"
         )
-    # quote() ends a text at its first NUL.
+    hexadecimal = f"'CAST('||quote(CAST({column} AS BLOB))||' AS TEXT)'"
+    returns = f"length({column})-length(replace({column},char(13),''))"
+    spelt = f"replace(quote({column}),char(13),'''||char(13)||''')"
+    # quote() ends a text at its first NUL. The sqlite3 program drops a carriage return before a
+    # line feed from what it reads, and browsers send both: so returns are spelt out, as far as
+    # SQLite's limit on an expression's depth allows.
     return (
-        f"CASE WHEN instr({column},char(0)) THEN "
-        f"'CAST('||quote(CAST({column} AS BLOB))||' AS TEXT)' ELSE quote({column}) END"
+        f"CASE WHEN instr({column},char(0)) THEN {hexadecimal} "
+        f"WHEN instr({column},char(13)) THEN "
+        f"CASE WHEN {returns}<200 THEN {spelt} ELSE {hexadecimal} END "
+        f"ELSE quote({column}) END"
     )
 
 
