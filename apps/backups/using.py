@@ -57,6 +57,11 @@ def as_alias(alias: str, place: Place) -> Iterator[str]:
         del connections.databases[alias]
 
 
+def leave_the_pool() -> None:
+    """Connect one by one from here on: a pool waits long for a database that is not there yet."""
+    connections["default"].settings_dict.get("OPTIONS", {}).pop("pool", None)
+
+
 def forget_live_connections() -> None:
     """Close what is open to the default database: it is about to become another one."""
     live: Any = connections["default"]

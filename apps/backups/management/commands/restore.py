@@ -12,6 +12,7 @@ from apps.backups.console import ending_well, progress_for
 from apps.backups.errors import OK, PARTIAL, BadRequest
 from apps.backups.models import What
 from apps.backups.progress import Progress, human_bytes
+from apps.backups.using import leave_the_pool
 
 
 class Command(BaseCommand):
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--quiet", action="store_true", help="no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        leave_the_pool()
         with ending_well(as_json=options["json"]):
             sys.exit(self._run(options))
 
