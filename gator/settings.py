@@ -261,9 +261,17 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
 PUBLISHING_LEASE = timedelta(seconds=90)
 PUBLISHING_SETTLE = timedelta(seconds=10)
 # Where /metrics asks for figures taken from rows.
-METRICS = ["apps.core.metrics.of_the_floor", "apps.scheduling.metrics.of_deliveries"]
+METRICS = [
+    "apps.core.metrics.of_the_floor",
+    "apps.scheduling.metrics.of_deliveries",
+    "apps.backups.metrics.of_backups",
+]
 # What `up` calls once, on an empty installation; it returns the page to watch.
 FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
+# What `up` calls before it migrates a database that holds data; it raises to stop the start.
+BEFORE_MIGRATION = (
+    "" if env.boolean("GATOR_MIGRATE_UNSAVED", False) else "apps.backups.services.before_migration"
+)
 SENTIMENT_ENGINES = {
     "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},
 }
