@@ -103,10 +103,11 @@ def _sentences(count: int) -> list[str]:
     ]
 
 
-def _publications(megabytes: int, persona: str, dash: bool) -> "list[tuple[str, ...]]":
+def _publications(megabytes: int, persona: str, dash: bool) -> list[tuple[str, ...]]:
     chance = random.Random(11)
     sentences = _sentences(60_000)
-    rows, size = [], 0
+    rows: list[tuple[str, ...]] = []
+    size = 0
     while size < megabytes * MB:
         text = " ".join(chance.choices(sentences, k=12))
         key = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(2)]
@@ -310,7 +311,7 @@ def _restores(
 ) -> list[Cost]:
     """An empty machine served again, and the move from SQLite."""
     large.manage("", "backup", "--quiet")
-    costs = []
+    costs: list[Cost] = []
     for what, backup, more in (
         ("restore of database and content, empty machine", large.newest(), []),
         ("SQLite -> PostgreSQL", sqlite_backup, ["--cross-engine"]),

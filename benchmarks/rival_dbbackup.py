@@ -21,10 +21,7 @@ STORAGES = {
         "OPTIONS": {"location": os.environ["RIVAL_OUT"]},
     },
 }
-DBBACKUP_CONNECTORS = {
-    "default": {"CONNECTOR": "dbbackup.db.postgresql.PgDumpConnector",
-                "DUMP_CMD": os.environ["RIVAL_PG_DUMP"]}
-}
+DBBACKUP_CONNECTORS = {"default": {"DUMP_CMD": os.environ["RIVAL_PG_DUMP"]}}
 """
 
 

@@ -141,7 +141,7 @@ class BackupRunAdmin(ReadOnlyAdmin):
 
     def has_download_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """A backup holds everything: superusers only."""
-        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_superuser)
 
     def get_urls(self) -> list[Any]:
         start = path(

@@ -128,7 +128,7 @@ def packed(pieces: Iterator[Piece]) -> Iterator[bytes]:
 def _members(chunks: Chunks) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     source = Pulled(chunks)
     try:
-        with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK) as archive:
             for member in archive:
                 if not (member.isreg() or member.isdir()):
                     raise Damaged(f"{member.name!r} is a link or device: no backup of ours.")

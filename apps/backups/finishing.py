@@ -103,7 +103,7 @@ def purge_queues() -> None:
         with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1) as probe:
             probe.ping()
         with current_app.connection_for_write(connect_timeout=2) as broker:
-            channel = broker.default_channel
+            channel: Any = broker.default_channel
             queues = {settings.CELERY_TASK_DEFAULT_QUEUE}
             queues |= {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
             for queue in queues:

@@ -52,6 +52,7 @@ class Archive:
     bytes: int
     sha256: str
     plain_bytes: int
+    # Empty for the content, whose gzip members carry checksums of their own.
     plain_sha256: str
 
     @property
@@ -111,11 +112,11 @@ class Manifest:
         return any(archive.is_encrypted for archive in self.archives)
 
     @property
-    def bytes(self) -> int:
+    def stored_bytes(self) -> int:
         return sum(archive.bytes for archive in self.archives)
 
     @property
-    def plain_bytes(self) -> int:
+    def unpacked_bytes(self) -> int:
         return sum(archive.plain_bytes for archive in self.archives)
 
     @property

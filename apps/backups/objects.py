@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from django.core.files import File
-from django.core.files.storage import Storage
 
 from apps.backups import manifest
 from apps.backups.errors import BackupError, NotFound
@@ -53,8 +52,8 @@ def _words_of(error: Exception) -> str:
 class ObjectShelf:
     """Objects named backup_.../file; metadata.json, stored last, makes a backup exist."""
 
-    def __init__(self, storage: Storage, alias: str) -> None:
-        self._storage: Any = storage
+    def __init__(self, storage: Any, alias: str) -> None:
+        self._storage = storage
         self.where = f"storage {alias!r}"
         self._s3 = hasattr(storage, "bucket") and hasattr(storage, "transfer_config")
         if self._s3:
@@ -123,7 +122,7 @@ class ObjectShelf:
             # Parts are retried by the client; the stream itself cannot be read twice.
             counted = _Counted(chunks)
             try:
-                self._storage.save(path, File(Pulled(counted), name=path))
+                self._storage.save(path, File(cast(Any, Pulled(counted)), name=path))
             except BackupError:
                 raise
             except Exception as error:
@@ -142,7 +141,7 @@ class ObjectShelf:
                     spool.seek(0)
                     if self._storage.exists(path):
                         self._storage.delete(path)
-                    self._storage.save(path, File(spool, name=path))
+                    self._storage.save(path, File(cast(Any, spool), name=path))
 
                 patiently(save, what=f"Storing {path}")
         stored = patiently(lambda: self._storage.size(path), what=f"Asking the size of {path}")

@@ -72,7 +72,7 @@ def doomed(moments: Iterable[datetime], rules: Rules, *, now: datetime) -> list[
 def _ages(present: list[datetime]) -> list[timedelta]:
     """For each, newest first, the time that the backups after it have bridged."""
     gaps = [later - earlier for later, earlier in zip(present, present[1:], strict=False)]
-    usual = median(gaps) if gaps else timedelta()
+    usual = timedelta(seconds=median(gap.total_seconds() for gap in gaps) if gaps else 0)
     # At least a day: backups made by hand in quick succession say nothing of the usual rhythm.
     most = max(2 * usual, timedelta(days=1))
     ages = [timedelta()]

@@ -52,7 +52,7 @@ def carry_out(run: BackupRun, *, encrypt: bool = False, also: Progress | None = 
     run.name = made.id
     run.verified_at = run.finished_at = timezone.now()
     run.save()
-    log.info("backup made", backup=made.id, bytes=made.bytes)
+    log.info("backup made", backup=made.id, bytes=made.stored_bytes)
     _afterwards(run)
     return made
 

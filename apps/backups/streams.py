@@ -10,6 +10,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, cast
 
 import pyrage
 from isal import isal_zlib
@@ -26,19 +27,26 @@ Heard = Callable[[int], None]
 
 
 class Meter:
-    """Counts and hashes what passes through, and keeps the last bytes."""
+    """Counts and hashes what passes through, and keeps the last bytes.
 
-    def __init__(self, heard: Heard | None = None, *, tail: int = 0) -> None:
+    CRC-32 costs nothing and tells whether bytes read back are those just written; SHA-256 is what
+    the manifest promises for good.
+    """
+
+    def __init__(self, heard: Heard | None = None, *, tail: int = 0, sha: bool = True) -> None:
         self.bytes = 0
+        self.crc = 0
         self.tail = b""
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if sha else None
         self._heard = heard
         self._keep = tail
 
     def add(self, chunk: bytes) -> None:
         """Take one chunk into account."""
         self.bytes += len(chunk)
-        self._digest.update(chunk)
+        self.crc = isal_zlib.crc32(chunk, self.crc)
+        if self._digest is not None:
+            self._digest.update(chunk)
         if self._keep:
             self.tail = (self.tail + chunk[-self._keep :])[-self._keep :]
         if self._heard:
@@ -52,7 +60,8 @@ class Meter:
 
     @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        """In hexadecimal; empty when it was not asked for."""
+        return self._digest.hexdigest() if self._digest else ""
 
 
 class Pulled(io.RawIOBase):
@@ -78,7 +87,7 @@ class Pulled(io.RawIOBase):
                 if not self._rest:
                     break
             part = self._rest[:wanted]
-            parts.append(part)
+            parts.append(bytes(part))
             self._rest = self._rest[len(part) :]
             wanted -= len(part)
         return b"".join(parts)
@@ -108,14 +117,18 @@ def gzip_stored(chunks: Chunks) -> Iterator[bytes]:
     for chunk in chunks:
         checksum = isal_zlib.crc32(chunk, checksum)
         size += len(chunk)
-        view, parts = memoryview(chunk), []
+        view = memoryview(chunk)
         for start in range(0, len(chunk), _LARGEST_BLOCK):
             block = view[start : start + _LARGEST_BLOCK]
-            parts.append(struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF))
-            parts.append(block)  # type: ignore[arg-type]
-        yield b"".join(parts)
+            yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
+            # Not copied: bytes-like is all that any reader of a stream asks for.
+            yield cast(bytes, block)
     # The last block is empty, and the member ends with its checksum and size.
     yield struct.pack("<BHHII", 1, 0, 0xFFFF, checksum, size & 0xFFFF_FFFF)
+
+
+# The stubs call it an instance.
+_GzipError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 def gunzipped(chunks: Chunks, *, limit: int) -> Iterator[bytes]:
@@ -123,34 +136,35 @@ def gunzipped(chunks: Chunks, *, limit: int) -> Iterator[bytes]:
     unpacker = None
     produced = 0
     for chunk in chunks:
-        while chunk:
-            if unpacker is None:
-                unpacker = isal_zlib.decompressobj(GZIP)
-            try:
-                # Bounded per call: a bomb of 1:1028 never gets to fill the memory.
-                plain = unpacker.decompress(chunk, CHUNK)
-            except isal_zlib.error as error:
-                raise Damaged(f"The archive does not unpack: {error}.") from error
-            produced += len(plain)
-            if produced > limit:
-                raise Damaged(f"The archive unpacks to more than the declared {limit:,} bytes.")
-            if plain:
+        rest = chunk
+        while rest:
+            unpacker = unpacker or isal_zlib.decompressobj(GZIP)
+            for plain in _unpacked(unpacker, rest):
+                produced += len(plain)
+                if produced > limit:
+                    raise Damaged(f"The archive unpacks to more than the declared {limit:,} bytes.")
                 yield plain
             if unpacker.eof:
-                chunk, unpacker = unpacker.unused_data, None
+                rest, unpacker = unpacker.unused_data, None
             else:
-                chunk = unpacker.unconsumed_tail
-                if not chunk and len(plain) == CHUNK:
-                    # Output may wait inside although the input is used up.
-                    while plain := unpacker.decompress(b"", CHUNK):
-                        produced += len(plain)
-                        if produced > limit:
-                            raise Damaged(f"The archive unpacks beyond {limit:,} bytes.")
-                        yield plain
-                    if unpacker.eof:
-                        chunk, unpacker = unpacker.unused_data, None
+                rest = b""
     if unpacker is not None:
         raise Damaged("The archive ends in the middle.")
+
+
+def _unpacked(unpacker: Any, packed: bytes) -> Iterator[bytes]:
+    """All that this input gives; bounded at each step, so that a bomb of 1:1028 fills nothing."""
+    while True:
+        try:
+            plain = unpacker.decompress(packed, CHUNK)
+        except _GzipError as error:
+            raise Damaged(f"The archive does not unpack: {error}.") from error
+        if plain:
+            yield plain
+        packed = unpacker.unconsumed_tail
+        # A full piece may leave more inside although the input is used up.
+        if not packed and (len(plain) < CHUNK or unpacker.eof):
+            return
 
 
 # -- age ----------------------------------------------------------------------------------------
@@ -181,9 +195,7 @@ def identities_of(text: str) -> list[object]:
         raise WrongKey(f"The identity file holds no usable key: {error}.") from None
 
 
-def _through_thread(
-    chunks: Chunks, work: Callable[[Pulled, io.BufferedWriter], None]
-) -> Iterator[bytes]:
+def _through_thread(chunks: Chunks, work: Callable[[Pulled, BinaryIO], None]) -> Iterator[bytes]:
     """What `work` makes of `chunks`, while it runs in a thread: pyrage pushes, we pull."""
     reading, writing = os.pipe()
     failure: list[BaseException] = []

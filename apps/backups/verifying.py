@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from apps.backups import content, manifest
+from apps.backups import content
 from apps.backups.errors import Damaged, NotFound
+from apps.backups.manifest import CONTENT, Archive, Manifest
 from apps.backups.progress import Progress
 from apps.backups.shelves import Shelf, read_manifest
 from apps.backups.streams import Chunks, Meter, decrypted, gunzipped
@@ -15,7 +16,7 @@ class Backup:
     """A finished backup on its shelf, and the keys that open it."""
 
     shelf: Shelf
-    manifest: manifest.Manifest
+    manifest: Manifest
     folder: str
     identities: list[object] = field(default_factory=list)
 
@@ -32,13 +33,13 @@ class Backup:
         """Whether its content, not only its bytes, can be looked at here."""
         return not self.manifest.is_encrypted or bool(self.identities)
 
-    def _raw(self, archive: manifest.Archive, progress: Progress | None = None) -> Iterator[bytes]:
+    def _raw(self, archive: Archive, progress: Progress | None = None) -> Iterator[bytes]:
         try:
             yield from self.shelf.read(self.folder, archive.name)
         except NotFound as error:
             raise Damaged(f"{archive.name} is missing from {self.folder}.") from error
 
-    def hash(self, archive: manifest.Archive, progress: Progress) -> None:
+    def hash(self, archive: Archive, progress: Progress) -> None:
         """Compare the stored bytes with the manifest, or raise Damaged."""
         read = Meter(progress.add)
         for _ in read.through(self._raw(archive)):
@@ -47,7 +48,7 @@ class Backup:
                 break
         _same(archive.name, (read.bytes, read.sha256), (archive.bytes, archive.sha256))
 
-    def packed(self, archive: manifest.Archive) -> Iterator[bytes]:
+    def packed(self, archive: Archive) -> Iterator[bytes]:
         """The gzip file inside: decrypted where need be, checked as it is read."""
         read = Meter()
 
@@ -62,12 +63,12 @@ class Backup:
 
     def plain(
         self,
-        archive: manifest.Archive,
+        archive: Archive,
         progress: Progress,
         at_end: Callable[[Meter], None] | None = None,
     ) -> Iterator[bytes]:
         """What the archive unpacks to; raises at the end unless every byte was as promised."""
-        meter = Meter(progress.add, tail=4_096)
+        meter = Meter(progress.add, tail=4_096, sha=bool(archive.plain_sha256))
         yield from meter.through(gunzipped(self.packed(archive), limit=archive.plain_bytes))
         _same(
             f"What {archive.name} unpacks to",
@@ -99,7 +100,7 @@ def verify(backup: Backup, progress: Progress) -> None:
     for archive in backup.manifest.archives:
         progress.stage(f"Unpacking {archive.name}", archive.plain_bytes)
         chunks = backup.plain(archive, progress)
-        if archive.name.startswith(manifest.CONTENT):
+        if archive.name.startswith(CONTENT):
             _count_content(backup, chunks)
         else:
             for _ in chunks:

@@ -31,7 +31,7 @@ def small(bare: Home, tmp_path: Path) -> tuple[Home, str]:
         call_command("migrate", verbosity=0)
         bare.fill()
         account = SocialAccount.objects.get()
-        account.credentials = {"token": "secret"}  # type: ignore[assignment]
+        account.credentials = {"token": "secret"}
         account.facts = {"limits": [1, None, "ünï"], "zero": "a"}
         account.save()
         AuditEntry.objects.create(actor_name="x", action="y", details={"n": None})

@@ -74,7 +74,7 @@ def s3(
         **settings.STORAGES,
         "backups": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
     }
-    monkeypatch.setattr(objects.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     client = _client(url)
     client.create_bucket(Bucket=BUCKET)
@@ -230,7 +230,7 @@ class OtherStorage:
 
 
 def test_any_other_storage_will_do(home: Home) -> None:
-    shelf = ObjectShelf(OtherStorage(), "other")  # type: ignore[arg-type]
+    shelf = ObjectShelf(OtherStorage(), "other")
     draft = shelf.begin("backup_20260101_000000")
 
     def chunks() -> Chunks:

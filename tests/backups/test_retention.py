@@ -129,7 +129,7 @@ def test_the_table_follows_the_shelf(home: Home) -> None:
     made = home.back_up()
     assert index.sync() == 1
     run = BackupRun.objects.get(name=made.id)
-    assert (run.state, run.size, run.verified_at) == ("done", made.bytes, None)
+    assert (run.state, run.size, run.verified_at) == ("done", made.stored_bytes, None)
     home.shelf().delete(made.id)
     index.sync()
     run.refresh_from_db()

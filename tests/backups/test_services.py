@@ -151,7 +151,7 @@ def test_the_ping_says_alive_or_failed(
         return httpx.Response(200)
 
     monkeypatch.setattr(
-        running.http, "client", lambda: httpx.Client(transport=httpx.MockTransport(answer))
+        "apps.core.http.client", lambda: httpx.Client(transport=httpx.MockTransport(answer))
     )
     settings.BACKUP_PING_URL = "https://ping.example.org/abc"
     run_now()

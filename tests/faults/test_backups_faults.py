@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ def test_killed_restores_are_old_or_new(home: Home, kills: int) -> None:  # noqa
         if hits == wanted:
             break
         target = second.id if now == first.id else first.id
-        pid = forked(lambda name=target: home.restore(name))
+        pid = forked(partial(home.restore, target))
         _wait(took, close_to_the_switch=bool(number % 2))
         if not kill(pid):
             # It was faster.

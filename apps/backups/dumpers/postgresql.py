@@ -22,6 +22,9 @@ COMPLETE = b"-- PostgreSQL database dump complete"
 # The advisory lock by which backups of one database exclude each other across machines.
 LOCK = 0x6761746F72  # "gator"
 
+# The most an unprivileged process may ask of Linux: fewer turns between the two processes.
+PIPE = 1024 * 1024
+
 # What libpq reads from the environment: no credential ever stands on a command line.
 _ENVIRONMENT = {
     "host": "PGHOST",
@@ -140,6 +143,7 @@ class PostgresSnapshot:
                 stderr=errors,
                 env=environment(self._place),
                 bufsize=0,
+                pipesize=PIPE,
             )
             assert process.stdout is not None
             try:
@@ -208,6 +212,7 @@ class PostgresDumper:
                 stderr=errors,
                 env=environment(self.place),
                 bufsize=0,
+                pipesize=PIPE,
             )
             assert process.stdin is not None
             try:
@@ -256,7 +261,7 @@ class PostgresDumper:
 
 
 def _one(connection: psycopg.Connection[Any], query: str, *arguments: Any) -> Any:
-    row = connection.execute(query, arguments or None).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query, arguments or None).fetchone()
     assert row is not None
     return row[0]
 

@@ -63,7 +63,7 @@ class PostgresStage:
                 "SELECT datcollate, datctype, datlocprovider FROM pg_database WHERE datname = %s",
                 [self._live],
             ).fetchone()
-            locale = sql.SQL("")
+            locale: sql.Composable = sql.SQL("")
             if like and like[2] == "c":
                 locale = sql.SQL(" LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}").format(
                     sql.Literal(like[0]), sql.Literal(like[1])
