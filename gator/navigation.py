@@ -26,6 +26,10 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Competitors", "compare_arrows", "sentiment_competitor"),
         ("Batches", "stacks", "sentiment_batch"),
     ],
+    "Backups": [
+        ("Backups", "inventory_2", "backups_backuprun"),
+        ("Backup jobs", "event_repeat", "backups_backupjob"),
+    ],
     "Studio": [
         ("Users", "group", "core_user"),
         ("Groups", "badge", "auth_group"),

@@ -26,6 +26,13 @@ env.refuse_nesting(
     GATOR_KEYS=KEYS_DIR, BACKUP_DIR=BACKUP_DIR, CONTENT_STORAGE_PATH=CONTENT_STORAGE_PATH
 )
 BACKUP_RETENTION_DAYS = env.integer("BACKUP_RETENTION_DAYS", 30, at_least=1)
+# Public keys only: whoever reads the server cannot open its backups.
+BACKUP_AGE_RECIPIENTS = [
+    key.strip() for key in env.text("BACKUP_AGE_RECIPIENTS").split(",") if key.strip()
+]
+BACKUP_PING_URL = env.url("BACKUP_PING_URL", schemes=("http", "https"))
+# Where pg_dump and psql are, when not on PATH or too old there.
+PG_BIN = env.text("PG_BIN")
 
 GATOR_BIND = env.bind("GATOR_BIND", "127.0.0.1:8000")
 GATOR_PUBLIC_URL = env.url(
@@ -92,6 +99,7 @@ INSTALLED_APPS = [
     "apps.personas",
     "apps.sentiment",
     "apps.scheduling",
+    "apps.backups",
 ]
 
 MIDDLEWARE = [
@@ -254,9 +262,17 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
 PUBLISHING_LEASE = timedelta(seconds=90)
 PUBLISHING_SETTLE = timedelta(seconds=10)
 # Where /metrics asks for figures taken from rows.
-METRICS = ["apps.core.metrics.of_the_floor", "apps.scheduling.metrics.of_deliveries"]
+METRICS = [
+    "apps.core.metrics.of_the_floor",
+    "apps.scheduling.metrics.of_deliveries",
+    "apps.backups.metrics.of_backups",
+]
 # What `up` calls once, on an empty installation; it returns the page to watch.
 FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
+# What `up` calls before it migrates a database that holds data; it raises to stop the start.
+BEFORE_MIGRATION = (
+    "" if env.boolean("GATOR_MIGRATE_UNSAVED", False) else "apps.backups.services.before_migration"
+)
 SENTIMENT_ENGINES = {
     "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},
 }

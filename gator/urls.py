@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("apps.core.urls")),
     path("admin/", admin.site.urls),
     path("", include("apps.personas.urls")),
+    path("", include("apps.backups.urls")),
     path("", include("apps.scheduling.urls")),
     path("", include("apps.sentiment.urls")),
 ]

@@ -37,7 +37,10 @@ def _enqueue(alert_id: str) -> None:
     from celery import current_app
 
     try:
-        current_app.send_task("send_alert", args=[alert_id], queue="work", retry=False)
+        # Nobody waits for the result; subscribing to it would retry a dead Redis for 20 s.
+        current_app.send_task(
+            "send_alert", args=[alert_id], queue="work", retry=False, ignore_result=True
+        )
     except Exception as error:
         log.warning("alert waits for the next sweep", alert=alert_id, error=str(error))
 

@@ -12,13 +12,21 @@ def add_interval(apps: Any, *, name: str, task: str, every: int, queue: str, abo
 
 
 def add_daily(
-    apps: Any, *, name: str, task: str, hour: int, minute: int, queue: str, about: str
+    apps: Any,
+    *,
+    name: str,
+    task: str,
+    hour: int,
+    minute: int,
+    queue: str,
+    about: str,
+    weekday: str = "*",
 ) -> None:
-    """Run `task` every day at this time in the studio's time zone."""
+    """Run `task` every day, or on one weekday, at this time in the studio's time zone."""
     from django.conf import settings
 
     schedule, _ = apps.get_model("django_celery_beat", "CrontabSchedule").objects.get_or_create(
-        hour=str(hour), minute=str(minute), timezone=settings.TIME_ZONE
+        hour=str(hour), minute=str(minute), day_of_week=weekday, timezone=settings.TIME_ZONE
     )
     _add(apps, name=name, task=task, queue=queue, about=about, crontab=schedule)
 

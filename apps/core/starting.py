@@ -144,8 +144,24 @@ def _one_migrates() -> Iterator[None]:
 
 def _migrate() -> None:
     executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", interactive=False, verbosity=0)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return
+    if executor.loader.applied_migrations and settings.BEFORE_MIGRATION:
+        _save_first()
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def _save_first() -> None:
+    """A migration cannot be taken back; a backup can."""
+    try:
+        name = import_string(settings.BEFORE_MIGRATION)()
+    except Exception as error:
+        raise CannotStart(
+            f"The backup before the migration failed, so nothing was migrated: {error} "
+            "(GATOR_MIGRATE_UNSAVED=1 migrates without one.)"
+        ) from error
+    if name:
+        print(f"gator: backed up as {name} before migrating", flush=True)  # noqa: T201
 
 
 def password_file() -> Path:

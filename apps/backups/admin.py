@@ -1,0 +1,216 @@
+"""Backups in the admin: jobs to edit, runs to look at, and what may be done with them."""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+from unfold.decorators import action, display
+
+from apps.backups import manifest, services
+from apps.backups.errors import BackupError
+from apps.backups.models import BackupJob, BackupRun
+from apps.backups.progress import human_bytes
+from apps.backups.shelves import read_manifest, shelf_of
+from apps.core import audit
+from apps.core.admin.base import ReadOnlyAdmin, StudioAdmin, acting
+from apps.core.shown import badge, when
+
+TONES = {"queued": "quiet", "running": "info", "done": "good", "failed": "bad", "deleted": "quiet"}
+
+
+@admin.register(BackupJob)
+class BackupJobAdmin(StudioAdmin):
+    """What is backed up by itself, when, and how long it is kept."""
+
+    list_display = ("name", "on", "schedule", "what", "keeps", "next_run")
+    fieldsets = (
+        (None, {"fields": ("name", "is_enabled", "schedule", "what", "storage", "is_encrypted")}),
+        ("Keep", {"fields": ("keep_days", ("keep_daily", "keep_weekly", "keep_monthly"))}),
+    )
+
+    @display(description="Runs", ordering="is_enabled")
+    def on(self, job: BackupJob) -> Any:
+        return badge("good", "On") if job.is_enabled else badge("quiet", "Off")
+
+    @display(description="Keeps")
+    def keeps(self, job: BackupJob) -> str:
+        return (
+            f"{job.keep_days} days; {job.keep_daily} daily, "
+            f"{job.keep_weekly} weekly, {job.keep_monthly} monthly"
+        )
+
+    @display(description="Next run")
+    def next_run(self, job: BackupJob) -> Any:
+        if not job.is_enabled or job.task is None:
+            return "–"
+        last = job.task.last_run_at or timezone.now()
+        return when(timezone.now() + job.task.schedule.remaining_estimate(last))
+
+    def save_model(self, request: HttpRequest, obj: BackupJob, form: Any, change: bool) -> None:
+        services.save_job(obj, by=acting(request))
+
+    def delete_model(self, request: HttpRequest, obj: BackupJob) -> None:
+        services.delete_job(obj, by=acting(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for job in queryset:
+            services.delete_job(job, by=acting(request))
+
+
+@admin.register(BackupRun)
+class BackupRunAdmin(ReadOnlyAdmin):
+    """Every backup: how large, how fast, read again when, proven when."""
+
+    list_display = ("started", "state_", "kind", "what", "size_", "took_", "speed", "read", "proof")
+    list_display_links = ("started",)
+    list_filter = ("state", "kind", "what")
+    search_fields = ("name", "error")
+    actions = ("verify_selected", "drill_selected")
+    actions_list = ("back_up_now",)
+    actions_detail = ("download",)
+    fieldsets = (
+        (None, {"fields": ("name", "state_", "kind", "what", "storage", "job", "requested_by")}),
+        ("Time", {"fields": (("started", "finished"), ("took_", "speed"))}),
+        ("Size", {"fields": (("size_", "plain"), "is_encrypted")}),
+        ("Trust", {"fields": (("read", "proof"), "problem", "warnings", "error")}),
+    )
+    readonly_fields = ("state_", "started", "finished", "took_", "speed", "size_", "plain", "read",
+                       "proof")  # fmt: skip
+
+    @display(description="Started", ordering="started_at")
+    def started(self, run: BackupRun) -> Any:
+        return when(run.started_at)
+
+    @display(description="Finished", ordering="finished_at")
+    def finished(self, run: BackupRun) -> Any:
+        return when(run.finished_at)
+
+    @display(description="State", ordering="state")
+    def state_(self, run: BackupRun) -> Any:
+        if run.problem:
+            return badge("bad", "Damaged", run.problem)
+        if run.state == BackupRun.State.RUNNING:
+            share = "" if run.percent is None else f" {run.percent}%"
+            return badge("info", f"{run.stage or 'Starting'}{share}", human_bytes(run.done_bytes))
+        label = run.get_state_display()
+        if run.state == BackupRun.State.DONE and run.warnings:
+            return badge("warn", f"{label}, with warnings", "\n".join(run.warnings))
+        return badge(TONES[run.state], label, run.error)
+
+    @display(description="Size", ordering="size")
+    def size_(self, run: BackupRun) -> str:
+        return human_bytes(run.size) if run.size else "–"
+
+    @display(description="Before packing", ordering="plain_size")
+    def plain(self, run: BackupRun) -> str:
+        return human_bytes(run.plain_size) if run.plain_size else "–"
+
+    @display(description="Took")
+    def took_(self, run: BackupRun) -> str:
+        return f"{run.took.total_seconds():.1f} s" if run.took else "–"
+
+    @display(description="Speed")
+    def speed(self, run: BackupRun) -> str:
+        return f"{human_bytes(run.bytes_per_second)}/s" if run.bytes_per_second else "–"
+
+    @display(description="Verified", ordering="verified_at")
+    def read(self, run: BackupRun) -> Any:
+        return when(run.verified_at)
+
+    @display(description="Proven", ordering="proven_at")
+    def proof(self, run: BackupRun) -> Any:
+        return when(run.proven_at)
+
+    # -- What may be done -----------------------------------------------------------------------
+
+    def has_start_permission(self, request: HttpRequest) -> bool:
+        """Who may have backups made: as in the API, whoever may add one."""
+        return request.user.has_perm("backups.add_backuprun")
+
+    def has_check_permission(self, request: HttpRequest) -> bool:
+        """Who may have them read again."""
+        return request.user.has_perm("backups.change_backuprun")
+
+    def has_download_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """A backup holds everything: superusers only."""
+        return bool(request.user.is_superuser)
+
+    def get_urls(self) -> list[Any]:
+        start = path(
+            "start/",
+            self.admin_site.admin_view(require_POST(self.start)),
+            name="backups_backuprun_start",
+        )
+        return [start, *super().get_urls()]
+
+    @action(description="Back up now", permissions=["start"], url_path="back-up-now")
+    def back_up_now(self, request: HttpRequest) -> HttpResponse:
+        """A link of the list: a page of its own asks, because a GET changes nothing."""
+        context = {**self.admin_site.each_context(request), "title": "Back up now",
+                   "opts": self.opts}  # fmt: skip
+        return TemplateResponse(request, "admin/backups/start.html", context)
+
+    def start(self, request: HttpRequest) -> HttpResponse:
+        """Have a worker make a backup."""
+        if not self.has_start_permission(request):
+            raise PermissionDenied
+        try:
+            services.start_backup(by=acting(request))
+        except BackupError as error:
+            self.message_user(request, str(error), messages.WARNING)
+        else:
+            self.message_user(request, "A backup is being made.", messages.SUCCESS)
+        return redirect(reverse("admin:backups_backuprun_changelist"))
+
+    @admin.action(description="Verify: read every byte again", permissions=["check"])
+    def verify_selected(self, request: HttpRequest, queryset: Any) -> None:
+        self._each(request, queryset, services.start_verification, "will be read again")
+
+    @admin.action(description="Drill: restore into a scratch place", permissions=["check"])
+    def drill_selected(self, request: HttpRequest, queryset: Any) -> None:
+        self._each(request, queryset, services.start_drill, "will be restored for trial")
+
+    def _each(
+        self, request: HttpRequest, queryset: Any, verb: Callable[..., None], done: str
+    ) -> None:
+        skipped, count = [], 0
+        for run in queryset:
+            try:
+                verb(run, by=acting(request))
+                count += 1
+            except BackupError as error:
+                skipped.append(str(error))
+        self.say_skipped(request, f"{count} {done}." if count else "", skipped)
+
+    @action(description="Download", permissions=["download"], url_path="download")
+    def download(self, request: HttpRequest, object_id: str) -> Any:
+        """The three files in one tar, streamed as they lie there."""
+        run = get_object_or_404(BackupRun, pk=object_id, state=BackupRun.State.DONE)
+        shelf = shelf_of(run.storage)
+        made = read_manifest(shelf, run.name)
+        audit.record(actor=acting(request), action="download backup", about=run)
+        raw = b"".join(shelf.read(run.name, manifest.FILE_NAME))
+        files = [(each.name, each.bytes, shelf.read(run.name, each.name)) for each in made.archives]
+        chunks = _tar(run.name, [*files, (manifest.FILE_NAME, len(raw), iter([raw]))])
+        answer = StreamingHttpResponse(chunks, content_type="application/x-tar")
+        answer["Content-Disposition"] = f'attachment; filename="{run.name}.tar"'
+        answer["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+
+def _tar(folder: str, files: list[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]:
+    for name, size, chunks in files:
+        member = tarfile.TarInfo(f"{folder}/{name}")
+        member.size, member.mode = size, 0o600
+        yield member.tobuf(tarfile.PAX_FORMAT)
+        yield from chunks
+        yield b"\0" * (-size % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)

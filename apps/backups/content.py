@@ -1,0 +1,182 @@
+"""The uploaded files as a tar archive, and back.
+
+Media are compressed already, so they are stored; everything else is packed. Both are members of
+one gzip file, which any tar reads.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from apps.backups import manifest
+from apps.backups.errors import BackupError, Damaged
+from apps.backups.streams import CHUNK, Chunks, Heard, Pulled, gzip_stored, gzipped
+
+_MEDIA = """jpe?g png webp gif avif heic mp4 m4v mov webm mkv mp3 m4a ogg opus flac
+zip gz bz2 xz zst 7z pdf woff2? docx xlsx pptx epub"""
+PACKED_ALREADY = re.compile(rf"\.(?:{'|'.join(_MEDIA.split())})\Z", re.IGNORECASE)
+_BLOCK = tarfile.BLOCKSIZE
+
+Piece = tuple[bool, bytes]
+
+
+def root() -> Path:
+    """Where the content lies: the folder that becomes the archive."""
+    from django.conf import settings
+
+    return Path(settings.CONTENT_STORAGE_PATH)
+
+
+class Packer:
+    """Reads a folder into a tar stream and remembers what it saw."""
+
+    def __init__(self, folder: Path, heard: Heard | None = None) -> None:
+        self._folder = folder
+        self._heard = heard
+        self.files = 0
+        self.bytes = 0
+        self.changed: list[str] = []
+        self.vanished: list[str] = []
+        self.skipped: list[str] = []
+        self.plain = 0
+
+    def record(self, *, remote: str = "") -> manifest.Content:
+        """What the manifest says of it."""
+        return manifest.Content(
+            files=self.files,
+            bytes=self.bytes,
+            changed=self.changed[:100],
+            vanished=self.vanished[:100],
+            skipped=self.skipped[:100],
+            remote=remote,
+        )
+
+    def pieces(self) -> Iterator[Piece]:
+        """The tar stream as (worth packing, bytes)."""
+        for path in self._paths(self._folder):
+            yield from self._member(path)
+        yield True, b"\0" * (2 * _BLOCK)
+
+    def _paths(self, folder: Path) -> Iterator[Path]:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                yield path
+                yield from self._paths(path)
+            elif entry.is_file(follow_symlinks=False):
+                yield path
+            else:
+                # A link could lead to the keys; sockets and the like cannot be restored.
+                self.skipped.append(str(path.relative_to(self._folder)))
+
+    def _member(self, path: Path) -> Iterator[Piece]:
+        name = str(path.relative_to(self._folder))
+        member = tarfile.TarInfo(name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            self.vanished.append(name)
+            return
+        facts = os.fstat(descriptor)
+        member.mtime = int(facts.st_mtime)
+        if stat.S_ISDIR(facts.st_mode):
+            os.close(descriptor)
+            member.type, member.mode = tarfile.DIRTYPE, 0o700
+            yield True, member.tobuf(tarfile.PAX_FORMAT)
+            return
+        with os.fdopen(descriptor, "rb", 0) as file:
+            member.size, member.mode = facts.st_size, 0o600
+            pack = not PACKED_ALREADY.search(name)
+            yield pack, member.tobuf(tarfile.PAX_FORMAT)
+            left = member.size
+            while left and (chunk := file.read(min(CHUNK, left))):
+                left -= len(chunk)
+                if self._heard:
+                    self._heard(len(chunk))
+                yield pack, chunk
+            after = os.fstat(descriptor)
+            if left or after.st_size != facts.st_size or after.st_mtime_ns != facts.st_mtime_ns:
+                self.changed.append(name)
+            # The header has promised a size: what is missing becomes zeros, as GNU tar does.
+            while left:
+                filler = b"\0" * min(left, CHUNK)
+                left -= len(filler)
+                yield pack, filler
+            if rest := -member.size % _BLOCK:
+                yield pack, b"\0" * rest
+        self.files += 1
+        self.bytes += member.size
+
+
+def packed(pieces: Iterator[Piece]) -> Iterator[bytes]:
+    """The gzip file: one member for each run of pieces that are treated alike."""
+    for pack, run in itertools.groupby(pieces, key=lambda piece: piece[0]):
+        chunks = (chunk for _, chunk in run)
+        yield from gzipped(chunks) if pack else gzip_stored(chunks)
+
+
+# -- Back ---------------------------------------------------------------------------------------
+
+
+def _members(chunks: Chunks) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    source = Pulled(chunks)
+    try:
+        with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK) as archive:
+            for member in archive:
+                if not (member.isreg() or member.isdir()):
+                    raise Damaged(f"{member.name!r} is a link or device: no backup of ours.")
+                yield archive, member
+    except tarfile.TarError as error:
+        raise Damaged(f"The content archive is no tar file: {error}.") from error
+    # tar stops at its end mark; the checksums behind us want every byte.
+    while source.read(CHUNK):
+        pass
+
+
+def count(chunks: Chunks) -> tuple[int, int]:
+    """Read a whole archive; gives its files and their bytes."""
+    files = size = 0
+    for _, member in _members(chunks):
+        if member.isreg():
+            files += 1
+            size += member.size
+    return files, size
+
+
+def unpack(chunks: Chunks, folder: Path) -> tuple[int, int]:
+    """Unpack into a new folder, private, nothing outside it; gives files and bytes."""
+    folder.mkdir(mode=0o700)
+    files = size = 0
+    for archive, member in _members(chunks):
+        try:
+            member = tarfile.data_filter(member, str(folder))
+        except tarfile.FilterError as error:
+            raise Damaged(f"The content archive reaches outside its folder: {error}.") from error
+        target = folder / member.name
+        if member.isdir():
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        source = archive.extractfile(member)
+        assert source is not None
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
+        os.utime(target, (member.mtime, member.mtime))
+        files += 1
+        size += member.size
+    return files, size
+
+
+def sync(folder: Path) -> None:
+    """Make a freshly written tree durable before anything points to it."""
+    if not hasattr(os, "sync"):
+        raise BackupError(f"{folder}: this system cannot sync.")
+    os.sync()

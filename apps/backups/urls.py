@@ -1,0 +1,11 @@
+"""The addresses of backups."""
+
+from django.urls import include, path
+
+from apps.backups.api import BackupViewSet
+from apps.core.api import Router
+
+router = Router()
+router.register("backups", BackupViewSet, "backup")
+
+urlpatterns = [path("api/v1/", include(router.urls))]

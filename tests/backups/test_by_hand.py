@@ -1,0 +1,129 @@
+"""Without Gator: gunzip, sqlite3 or psql, tar and age bring everything back, as the docs show."""
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pyrage
+import pytest
+from pytest_django import Settings
+
+from apps.backups import drilling, streams
+from apps.backups.errors import BadRequest, WrongKey
+from apps.backups.progress import Progress
+from apps.backups.verifying import verify
+from tests.backups.conftest import ON_POSTGRES, Home, _on_server, postgres_programs
+from tests.settings import TESTS_POSTGRES
+
+
+def _sh(command: str, **environment: str) -> str:
+    done = subprocess.run(
+        ["sh", "-ec", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(ON_POSTGRES, reason="SQLite")
+def test_the_sqlite_dump_by_python_alone(home: Home, tmp_path: Path) -> None:
+    import gzip
+
+    made = home.back_up()
+    raw = gzip.decompress((home.backups / made.id / "database.sql.gz").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "by-hand.sqlite3")) as by_hand:
+        by_hand.executescript(raw.decode())
+        assert by_hand.execute("SELECT count(*) FROM scheduling_post").fetchone() == (6,)
+        assert by_hand.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.skipif(ON_POSTGRES or not shutil.which("sqlite3"), reason="SQLite's own tool")
+def test_gunzip_into_sqlite3(home: Home, tmp_path: Path) -> None:
+    made = home.back_up()
+    target = tmp_path / "by-hand.sqlite3"
+    _sh(f"gunzip -c {home.backups / made.id}/database.sql.gz | sqlite3 {target}")
+    with (
+        closing(sqlite3.connect(target)) as by_hand,
+        closing(sqlite3.connect(str(home.place["NAME"]))) as live,
+    ):
+        query = "SELECT id, text FROM scheduling_post ORDER BY id"
+        assert by_hand.execute(query).fetchall() == live.execute(query).fetchall()
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="PostgreSQL")
+def test_gunzip_into_psql(home: Home) -> None:
+    made = home.back_up()
+    name = f"{home.place['NAME']}_by_hand"
+    _on_server(f'CREATE DATABASE "{name}"')
+    psql = f"{postgres_programs()}/psql -X -q -v ON_ERROR_STOP=1 -d {name}"
+    access = {"PGHOST": str(TESTS_POSTGRES), "PGUSER": "gator"}
+    _sh(f"gunzip -c {home.backups / made.id}/database.sql.gz | {psql}", **access)
+    assert _sh(f"{psql} -At -c 'SELECT count(*) FROM scheduling_post'", **access) == "6\n"
+
+
+def test_plain_tar(home: Home, tmp_path: Path) -> None:
+    made = home.back_up()
+    out = tmp_path / "by-hand"
+    out.mkdir()
+    _sh(f"tar -xzf {home.backups / made.id}/content.tar.gz -C {out}", LC_ALL="C.UTF-8")
+    for path, digest in home.files().items():
+        import hashlib
+
+        assert hashlib.sha256((out / path).read_bytes()).hexdigest() == digest
+
+
+# -- age ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key(settings: Settings) -> pyrage.x25519.Identity:
+    made = pyrage.x25519.Identity.generate()
+    settings.BACKUP_AGE_RECIPIENTS = [str(made.to_public())]
+    return made
+
+
+def test_encrypted_there_and_back(home: Home, key: pyrage.x25519.Identity) -> None:
+    posts, files = home.posts(), home.files()
+    made = home.back_up()
+    folder = home.backups / made.id
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "content.tar.gz.age",
+        "database.sql.gz.age",
+        "metadata.json",
+    ]
+    for path in folder.glob("*.age"):
+        assert path.read_bytes().startswith(b"age-encryption.org/v1\n")
+    (home.content / "notes – ünï.txt").unlink()
+    verify(home.open(made.id), Progress())
+    with pytest.raises(WrongKey, match="--identity"):
+        home.restore(made.id)
+    with pytest.raises(WrongKey):
+        home.restore(made.id, identities=[pyrage.x25519.Identity.generate()])
+    with pytest.raises(WrongKey):
+        drilling.drill(home.open(made.id), Progress())
+    drilling.drill(home.open(made.id, [key]), Progress())
+    home.restore(made.id, identities=[key])
+    assert (home.posts(), home.files()) == (posts, files)
+
+
+def test_encryption_is_never_silently_left_out(home: Home) -> None:
+    with pytest.raises(BadRequest, match="BACKUP_AGE_RECIPIENTS"):
+        home.back_up(encrypt=True)
+    with pytest.raises(BadRequest):
+        streams.recipient_of("age1nonsense")
+    with pytest.raises(WrongKey):
+        streams.identities_of("AGE-SECRET-KEY-1NONSENSE")
+
+
+@pytest.mark.skipif(not shutil.which("age"), reason="age's own tool")
+def test_the_age_command_opens_it(home: Home, key: pyrage.x25519.Identity, tmp_path: Path) -> None:
+    made = home.back_up()
+    identity = tmp_path / "key.txt"
+    identity.write_text(f"# made for a test\n{key}\n")
+    listed = _sh(f"age -d -i {identity} {home.backups / made.id}/content.tar.gz.age | tar -tzf -")
+    assert "photo.jpg" in listed
