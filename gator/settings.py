@@ -247,6 +247,8 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "discord": {"BACKEND": "apps.scheduling.publishers.discord.Discord"},
     "x": {"BACKEND": "apps.scheduling.publishers.x.X"},
     "linkedin": {"BACKEND": "apps.scheduling.publishers.linkedin.LinkedIn"},
+    "instagram": {"BACKEND": "apps.scheduling.publishers.instagram.Instagram"},
+    "threads": {"BACKEND": "apps.scheduling.publishers.threads.Threads"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a
