@@ -248,6 +248,7 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "x": {"BACKEND": "apps.scheduling.publishers.x.X"},
     "linkedin": {"BACKEND": "apps.scheduling.publishers.linkedin.LinkedIn"},
     "instagram": {"BACKEND": "apps.scheduling.publishers.instagram.Instagram"},
+    "facebook": {"BACKEND": "apps.scheduling.publishers.facebook.Facebook"},
     "threads": {"BACKEND": "apps.scheduling.publishers.threads.Threads"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
