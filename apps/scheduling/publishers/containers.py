@@ -162,10 +162,12 @@ class ContainerPublisher(GraphPublisher):
 
     def _permalink(self, account: Account, number: str) -> str:
         try:
-            url = str(within(self.ask(account, number, fields="permalink"), "permalink") or "")
+            # Short: it comes on top of the call that published.
+            answer = self.ask(account, number, seconds=5, fields="permalink")
         except PublishError:
             # It is published; where it can be read is only a comfort.
             return ""
+        url = str(within(answer, "permalink") or "")
         return url if url.startswith("https://") and len(url) <= 1_000 else ""
 
     # -- After a lost answer --------------------------------------------------------------------

@@ -43,11 +43,11 @@ class GraphPublisher(HttpPublisher):
     # What exchanges a long-lived token for a newer one; empty where tokens have no end.
     renewal_grant: ClassVar[str] = ""
 
-    def ask(self, account: Account, path: str, **query: str) -> Any:
+    def ask(self, account: Account, path: str, *, seconds: float = 30, **query: str) -> Any:
         """A GET, answered with JSON."""
-        response = self.call(
-            account, "GET", self._url(account, path), params={**query, **_token(account)}
-        )
+        params = {**query, **_token(account)}
+        url = self._url(account, path)
+        response = self.call(account, "GET", url, seconds=seconds, params=params)
         return self.read(response)
 
     def send(
