@@ -71,7 +71,7 @@ class ContainerPublisher(GraphPublisher):
         )
 
     def _user(self, account: Account) -> tuple[str, str]:
-        me = self.ask(account, "me", fields=f"{self.user_field},username")
+        me = self.ask(account, "me", {"fields": f"{self.user_field},username"})
         number, name = str(within(me, self.user_field) or ""), str(within(me, "username") or "")
         if not NUMBER.fullmatch(number) or not name.replace(".", "").replace("_", "").isalnum():
             self.malformed("it does not say who we are")
@@ -129,7 +129,7 @@ class ContainerPublisher(GraphPublisher):
 
     def _status(self, account: Account, number: str) -> tuple[str, str]:
         fields = {"fields": f"{self.status_field},{self.error_field}"}
-        answer = self.ask(account, number, **fields)
+        answer = self.ask(account, number, fields)
         return (
             str(within(answer, self.status_field) or ""),
             str(within(answer, self.error_field) or "")[:200],
@@ -163,7 +163,7 @@ class ContainerPublisher(GraphPublisher):
     def _permalink(self, account: Account, number: str) -> str:
         try:
             # Short: it comes on top of the call that published.
-            answer = self.ask(account, number, seconds=5, fields="permalink")
+            answer = self.ask(account, number, {"fields": "permalink"}, seconds=5)
         except PublishError:
             # It is published; where it can be read is only a comfort.
             return ""
@@ -190,9 +190,9 @@ class ContainerPublisher(GraphPublisher):
 
     def _listed(self, account: Account, outgoing: Outgoing) -> Receipt | None:
         """The post of a container that is published, for its id and address."""
-        fields = f"id,permalink,timestamp,{self.text_field}"
+        fields = {"fields": f"id,permalink,timestamp,{self.text_field}"}
         try:
-            answer = self.ask(account, f"{outgoing.progress['user']}/{self.listing}", fields=fields)
+            answer = self.ask(account, f"{outgoing.progress['user']}/{self.listing}", fields)
         except Permanent:
             return None
         posts = within(answer, "data")

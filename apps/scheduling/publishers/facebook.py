@@ -58,7 +58,7 @@ class Facebook(GraphPublisher):
         return len(text.encode("utf-16-le")) // 2
 
     def test(self, account: Account) -> Identity:
-        me = self.ask(account, "me", fields="id,name,category")
+        me = self.ask(account, "me", {"fields": "id,name,category"})
         number = str(within(me, "id") or "")
         if not NUMBER.fullmatch(number):
             self.malformed("it does not say who we are")
@@ -80,7 +80,7 @@ class Facebook(GraphPublisher):
     ) -> Mapping[str, Any]:
         progress = dict(outgoing.progress)
         if "page" not in progress:
-            progress["page"] = self.number_of(self.ask(account, "me", fields="id"))
+            progress["page"] = self.number_of(self.ask(account, "me", {"fields": "id"}))
             save(progress)
         photos = dict(progress.get("photos", {}))
         for position, attachment in enumerate(outgoing.attachments):
@@ -135,7 +135,7 @@ class Facebook(GraphPublisher):
             "limit": "100",
         }
         for _ in range(MOST_PAGES):
-            answer = self.ask(account, f"{page}/feed", **query)
+            answer = self.ask(account, f"{page}/feed", query)
             posts = within(answer, "data")
             if not isinstance(posts, list):
                 self.malformed("its list of posts is no list")

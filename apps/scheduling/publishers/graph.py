@@ -43,7 +43,9 @@ class GraphPublisher(HttpPublisher):
     # What exchanges a long-lived token for a newer one; empty where tokens have no end.
     renewal_grant: ClassVar[str] = ""
 
-    def ask(self, account: Account, path: str, *, seconds: float = 30, **query: str) -> Any:
+    def ask(
+        self, account: Account, path: str, query: Mapping[str, str], *, seconds: float = 30
+    ) -> Any:
         """A GET, answered with JSON."""
         params = {**query, **_token(account)}
         url = self._url(account, path)
