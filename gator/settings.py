@@ -255,6 +255,11 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "discord": {"BACKEND": "apps.scheduling.publishers.discord.Discord"},
     "x": {"BACKEND": "apps.scheduling.publishers.x.X"},
     "linkedin": {"BACKEND": "apps.scheduling.publishers.linkedin.LinkedIn"},
+    "instagram": {"BACKEND": "apps.scheduling.publishers.instagram.Instagram"},
+    "facebook": {"BACKEND": "apps.scheduling.publishers.facebook.Facebook"},
+    "threads": {"BACKEND": "apps.scheduling.publishers.threads.Threads"},
+    "tiktok": {"BACKEND": "apps.scheduling.publishers.tiktok.TikTok"},
+    "matrix": {"BACKEND": "apps.scheduling.publishers.matrix.Matrix"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a

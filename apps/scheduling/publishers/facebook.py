@@ -1,0 +1,165 @@
+"""Facebook Page: the feed of a page, with a page's own token (Graph API, Page Feed).
+
+Pictures are uploaded unpublished and then attached, so that one call makes the whole post visible.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from apps.scheduling.publishers.base import (
+    Account,
+    CredentialField,
+    Identity,
+    Limits,
+    Outgoing,
+    Permanent,
+    Receipt,
+    Safety,
+    Temporary,
+)
+from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
+
+# Facebook drops an unpublished picture after a day.
+UPLOAD_LIFE_SECONDS = 12 * 3_600
+CLOCK_SKEW = timedelta(minutes=2)
+MOST_PAGES = 50
+
+
+class Facebook(GraphPublisher):
+    """Listable: the page's own posts since the first attempt are compared."""
+
+    label: ClassVar[str] = "Facebook"
+    safety: ClassVar[Safety] = Safety.LISTABLE
+    default_server: ClassVar[str] = "https://graph.facebook.com"
+    version: ClassVar[str] = "v23.0"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        CredentialField(
+            name="access_token",
+            label="Page access token",
+            help="In the Graph API Explorer of developers.facebook.com: your app, User token with "
+            "pages_manage_posts and pages_read_engagement, extend it in the Access Token Debugger, "
+            "then choose the page under “Page tokens”. Made from an extended token, it has no end.",
+        ),
+    )
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            characters=63_206,
+            images=10,
+            image_bytes=4_000_000,
+            image_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
+        )
+
+    def count(self, text: str, account: Account) -> int:
+        # In UTF-16 code units, the stricter reading.
+        return len(text.encode("utf-16-le")) // 2
+
+    def test(self, account: Account) -> Identity:
+        me = self.ask(account, "me", {"fields": "id,name,category"})
+        number = str(within(me, "id") or "")
+        if not NUMBER.fullmatch(number):
+            self.malformed("it does not say who we are")
+        if not within(me, "category"):
+            # People have none; their feed is closed to every app.
+            raise Permanent(
+                "This is a person's token; take the page's own, under “Page tokens”.",
+                code="no_page",
+            )
+        return Identity(
+            handle=str(within(me, "name") or number)[:100],
+            remote_id=number,
+            url=f"https://www.facebook.com/{number}",
+            facts={"id": number},
+        )
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        progress = dict(outgoing.progress)
+        if "page" not in progress:
+            progress["page"] = self.number_of(self.ask(account, "me", {"fields": "id"}))
+            save(progress)
+        photos = dict(progress.get("photos", {}))
+        for position, attachment in enumerate(outgoing.attachments):
+            done = photos.get(str(position))
+            if done and time.time() - done["at"] < UPLOAD_LIFE_SECONDS:
+                continue
+            fields = {"published": "false"}
+            if attachment.alt:
+                fields["alt_text_custom"] = attachment.alt
+            name = f"picture.{attachment.mime.removeprefix('image/')}"
+            answer = self.send(
+                account,
+                f"{progress['page']}/photos",
+                fields,
+                files={"source": (name, attachment.read(), attachment.mime)},
+                seconds=60,
+            )
+            photos[str(position)] = {"id": self.number_of(answer), "at": int(time.time())}
+            progress["photos"] = dict(photos)
+            save(progress)
+        return progress
+
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        page, photos = outgoing.progress.get("page"), outgoing.progress.get("photos", {})
+        if not page or len(photos) < len(outgoing.attachments):
+            raise Temporary("The post is not prepared yet.", code="not_prepared")
+        fields: dict[str, Any] = {"message": outgoing.full_text} if outgoing.full_text else {}
+        for position in range(len(outgoing.attachments)):
+            number = photos[str(position)]["id"]
+            fields[f"attached_media[{position}]"] = f'{{"media_fbid":"{number}"}}'
+        if outgoing.link and not outgoing.attachments:
+            fields["link"] = outgoing.link
+        try:
+            answer = self.send(account, f"{page}/feed", fields, publishing=True, seconds=25)
+        except Permanent as error:
+            if error.code != "duplicate":
+                raise
+            # Frozen before the first attempt: an earlier try of ours is not older than that.
+            receipt = self.find(account, outgoing, outgoing.created_at - CLOCK_SKEW)
+            if receipt is None:
+                raise
+            return receipt
+        return _receipt(self.number_of(answer, publishing=True))
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        page = outgoing.progress.get("page")
+        if not page:
+            return None  # Nothing was sent: the page's number is kept before anything is.
+        query = {
+            "fields": "id,message,from{id},attachments{media_type}",
+            "since": str(int(since.timestamp())),
+            "limit": "100",
+        }
+        for _ in range(MOST_PAGES):
+            answer = self.ask(account, f"{page}/feed", query)
+            posts = within(answer, "data")
+            if not isinstance(posts, list):
+                self.malformed("its list of posts is no list")
+            for post in posts:
+                if _is_ours(post, outgoing, page):
+                    return _receipt(self.number_of(post))
+            following = within(answer, "paging", "cursors", "after")
+            if not posts or not within(answer, "paging", "next") or not following:
+                return None
+            query["after"] = str(following)
+        raise Temporary("Facebook: too many posts to look them all through.", code="too_many_posts")
+
+
+def _is_ours(post: Any, outgoing: Outgoing, page: str) -> bool:
+    wanted = "".join(outgoing.full_text.split())
+    shown = within(post, "attachments", "data")
+    kinds = {within(each, "media_type") for each in shown} if isinstance(shown, list) else set()
+    return (
+        "".join(str(within(post, "message") or "").split()) == wanted
+        # Visitors write into the feed as well.
+        and within(post, "from", "id") == page
+        and bool(kinds & {"photo", "album"}) == bool(outgoing.attachments)
+    )
+
+
+def _receipt(number: str) -> Receipt:
+    return Receipt(remote_id=number, url=f"https://www.facebook.com/{number}")

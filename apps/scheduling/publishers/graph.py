@@ -1,0 +1,172 @@
+"""Meta's Graph APIs (Facebook, Instagram, Threads): one way to call them, one kind of refusal.
+
+Refusals carry a number, and the number says more than the status: 190 is a token that ended, 4 and
+its like are limits that come as 400, 1 and 2 are faults of Meta's own.
+Source: developers.facebook.com, "Handle Errors".
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+import httpx
+
+from apps.scheduling.publishers.base import (
+    Account,
+    NeedsReconnect,
+    Permanent,
+    PublishError,
+    Temporary,
+    Unconfirmed,
+)
+from apps.scheduling.publishers.calling import HttpPublisher, within
+
+NUMBER = re.compile(r"\d{1,30}", re.ASCII)
+TOKEN_ENDED = frozenset({102, 190, 463, 467})
+NO_PERMISSION = frozenset({3, 10, *range(200, 300)})
+LIMITS = frozenset({4, 9, 17, 32, 341, 613, *range(80_000, 80_015)})
+PASSING = frozenset({1, 2})
+DUPLICATE = 506
+LIMIT_SECONDS = 900.0
+RENEWAL_SECONDS = 10
+# Long-lived tokens last sixty days and can be exchanged for new ones once they are a day old.
+RENEW_AFTER_SECONDS = 7 * 86_400
+
+
+class GraphPublisher(HttpPublisher):
+    """A publisher on one of Meta's hosts; `version` is the first part of every path."""
+
+    version: ClassVar[str]
+    # What exchanges a long-lived token for a newer one; empty where tokens have no end.
+    renewal_grant: ClassVar[str] = ""
+
+    def ask(
+        self, account: Account, path: str, query: Mapping[str, str], *, seconds: float = 30
+    ) -> Any:
+        """A GET, answered with JSON."""
+        params = {**query, **_token(account)}
+        url = self._url(account, path)
+        response = self.call(account, "GET", url, seconds=seconds, params=params)
+        return self.read(response)
+
+    def send(
+        self,
+        account: Account,
+        path: str,
+        fields: Mapping[str, str],
+        *,
+        publishing: bool = False,
+        **request: Any,
+    ) -> Any:
+        """A POST of form fields, answered with JSON."""
+        response = self.call(
+            account,
+            "POST",
+            self._url(account, path),
+            publishing=publishing,
+            data={**fields, **_token(account)},
+            **request,
+        )
+        return self.read(response, publishing=publishing)
+
+    def _url(self, account: Account, path: str) -> str:
+        if not _token(account)["access_token"]:
+            raise NeedsReconnect(f"{self.label}: the access token is missing.", code="no_token")
+        return f"{self.server(account)}/{self.version}/{path}"
+
+    def number_of(self, answer: Any, *, publishing: bool = False) -> str:
+        """The id that an answer names."""
+        number = str(within(answer, "id") or "")
+        # A page's post is two numbers.
+        if not all(NUMBER.fullmatch(part) for part in number.split("_", 1)):
+            self.malformed("it names no id", publishing=publishing)
+        return number
+
+    # -- A token that never ends while it is in use ---------------------------------------------
+
+    def fresh(self, account: Account) -> Account:
+        """The account with its long-lived token exchanged, if that was a week ago or more."""
+        renewed_at = account.credentials.get("renewed_at", 0)
+        if not self.renewal_grant or time.time() - renewed_at < RENEW_AFTER_SECONDS:
+            return account
+        kept = account.renew(account.credentials, partial(self._exchanged, account))
+        return replace(account, credentials=kept)
+
+    def _exchanged(self, account: Account, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = int(time.time())
+        try:
+            response = self.call(
+                replace(account, credentials=seen),
+                "GET",
+                f"{self.server(account)}/refresh_access_token",
+                params={"grant_type": self.renewal_grant, **_token(account)},
+                seconds=RENEWAL_SECONDS,
+            )
+            answer = self.read(response)
+        except Temporary:
+            return seen
+        except (NeedsReconnect, Permanent):
+            # Too young, or ended: the call itself will tell. Not asked again for a week.
+            return {**seen, "renewed_at": now}
+        token, life = within(answer, "access_token"), within(answer, "expires_in")
+        if not isinstance(token, str) or not token:
+            return seen
+        kept = {**seen, "access_token": token, "renewed_at": now}
+        if isinstance(life, int) and 0 < life < 10**9:
+            kept["expires_at"] = now + life
+        return kept
+
+    # -- Refusals -------------------------------------------------------------------------------
+
+    def said(self, response: httpx.Response) -> tuple[str, str]:
+        slug, words = super().said(response)
+        error = _error(response)
+        if not isinstance(error, dict):
+            return slug, words
+        told = [within(error, name) for name in ("message", "error_user_msg")]
+        code = within(error, "code")
+        return f"meta_{code}" if isinstance(code, int) else "", " ".join(
+            each for each in told if isinstance(each, str)
+        )
+
+    def refusal(
+        self, account: Account, response: httpx.Response, *, publishing: bool
+    ) -> PublishError:
+        plain = super().refusal(account, response, publishing=publishing)
+        error = _error(response)
+        code, subcode = within(error, "code"), within(error, "error_subcode")
+        words = str(plain)
+        if response.status_code >= 500 or not isinstance(code, int):
+            return plain
+        if code in TOKEN_ENDED or subcode in TOKEN_ENDED:
+            return NeedsReconnect(words, code=plain.code)
+        if code in NO_PERMISSION:
+            words = f"{words} The token lacks a permission: connect again and grant it."
+            return NeedsReconnect(words, code=plain.code)
+        if code in LIMITS:
+            return Temporary(
+                words,
+                code="rate_limited",
+                retry_after=self.wait(response) or LIMIT_SECONDS,
+                whole_account=True,
+            )
+        if code in PASSING or within(error, "is_transient") is True:
+            kind = Unconfirmed if publishing else Temporary
+            return kind(words, code=plain.code)
+        if code == DUPLICATE:
+            return Permanent(words, code="duplicate")
+        return plain
+
+
+def _token(account: Account) -> dict[str, str]:
+    return {"access_token": str(account.credentials.get("access_token", "")).strip()}
+
+
+def _error(response: httpx.Response) -> Any:
+    try:
+        return within(response.json(), "error")
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,97 @@
+"""Instagram: pictures of a professional account, by the Instagram API with Instagram Login."""
+
+from typing import ClassVar
+
+import regex
+
+from apps.scheduling.publishers.base import (
+    Account,
+    Attachment,
+    CredentialField,
+    Limits,
+    Outgoing,
+    Problem,
+)
+from apps.scheduling.publishers.containers import ContainerPublisher
+from apps.scheduling.publishers.entities import hashtags
+
+MOST_HASHTAGS = 30
+MOST_MENTIONS = 20
+NARROWEST, WIDEST = 4 / 5, 1.91
+
+
+class Instagram(ContainerPublisher):
+    """A post is one JPEG or a carousel of two to ten, which Instagram fetches itself."""
+
+    label: ClassVar[str] = "Instagram"
+    default_server: ClassVar[str] = "https://graph.instagram.com"
+    version: ClassVar[str] = "v23.0"
+    renewal_grant: ClassVar[str] = "ig_refresh_token"
+    making: ClassVar[str] = "media"
+    publishing: ClassVar[str] = "media_publish"
+    listing: ClassVar[str] = "media"
+    status_field: ClassVar[str] = "status_code"
+    error_field: ClassVar[str] = "status"
+    text_field: ClassVar[str] = "caption"
+    user_field: ClassVar[str] = "user_id"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        CredentialField(
+            name="access_token",
+            label="Access token",
+            help="The account must be a professional one. On developers.facebook.com: your app, "
+            "Instagram, API setup with Instagram login, Generate token, with "
+            "instagram_business_basic and instagram_business_content_publish. It lasts sixty days "
+            "and is renewed while the account posts.",
+        ),
+    )
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            characters=2_200,
+            images=10,
+            image_bytes=8_000_000,
+            image_types=frozenset({"image/jpeg"}),
+            alt_characters=1_000,
+        )
+
+    def count(self, text: str, account: Account) -> int:
+        # In UTF-16 code units, the stricter reading: the documentation says "characters".
+        return len(text.encode("utf-16-le")) // 2
+
+    def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
+        problems = super().check(account, outgoing)
+        text = outgoing.full_text
+        if not outgoing.attachments:
+            words = "Instagram takes no post without a picture."
+            problems.append(Problem(field="media", code="media_missing", message=words))
+        counts = (
+            ("hashtags", len(list(hashtags(text))), MOST_HASHTAGS),
+            ("mentions", len(regex.findall(r"(?<![\w@])@[\w.]+", text)), MOST_MENTIONS),
+        )
+        for what, count, most in counts:
+            if count > most:
+                words = f"Instagram takes {most} {what}; these are {count}."
+                problems.append(Problem(field="text", code=f"too_many_{what}", message=words))
+        for each in outgoing.attachments:
+            shape = each.width / each.height if each.width > 0 and each.height > 0 else 1
+            # To the pixel, an image is seldom exactly what its maker asked for.
+            if not NARROWEST - 0.005 <= shape <= WIDEST + 0.005:
+                words = (
+                    "Instagram takes pictures from 4:5 (upright) to 1.91:1 (wide); "
+                    f"{each.name} is {each.width} x {each.height}."
+                )
+                problems.append(Problem(field="media", code="media_shape", message=words))
+        return problems
+
+    def picture(self, attachment: Attachment) -> dict[str, str]:
+        alt = {"alt_text": attachment.alt} if attachment.alt else {}
+        return {"image_url": attachment.url, **alt}
+
+    def container(self, outgoing: Outgoing, children: list[str]) -> dict[str, str]:
+        caption = {"caption": outgoing.full_text}
+        if children:
+            return {"media_type": "CAROUSEL", "children": ",".join(children), **caption}
+        return {**self.picture(outgoing.attachments[0]), **caption}
+
+    def page(self, name: str) -> str:
+        return f"https://www.instagram.com/{name}/"

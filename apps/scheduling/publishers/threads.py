@@ -1,0 +1,75 @@
+"""Threads: text, a picture, or a carousel of two to twenty (Threads API)."""
+
+from typing import ClassVar
+
+import regex
+
+from apps.scheduling.publishers.base import (
+    Account,
+    Attachment,
+    CredentialField,
+    Limits,
+    Outgoing,
+)
+from apps.scheduling.publishers.containers import ContainerPublisher
+
+_EMOJI = regex.compile(
+    r"\p{Emoji_Presentation}|\p{Regional_Indicator}|\ufe0f|\u20e3|\p{Emoji_Modifier}"
+)
+
+
+class Threads(ContainerPublisher):
+    """Text needs a container as well."""
+
+    label: ClassVar[str] = "Threads"
+    default_server: ClassVar[str] = "https://graph.threads.net"
+    version: ClassVar[str] = "v1.0"
+    renewal_grant: ClassVar[str] = "th_refresh_token"
+    making: ClassVar[str] = "threads"
+    publishing: ClassVar[str] = "threads_publish"
+    listing: ClassVar[str] = "threads"
+    status_field: ClassVar[str] = "status"
+    error_field: ClassVar[str] = "error_message"
+    text_field: ClassVar[str] = "text"
+    user_field: ClassVar[str] = "id"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        CredentialField(
+            name="access_token",
+            label="Access token",
+            help="On developers.facebook.com: your app, use case “Access the Threads API”, "
+            "settings, User Token Generator, with threads_basic and threads_content_publish. It "
+            "lasts sixty days and is renewed while the account posts.",
+        ),
+    )
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            characters=500,
+            images=20,
+            image_bytes=8_000_000,
+            image_types=frozenset({"image/jpeg", "image/png"}),
+            alt_characters=1_000,
+        )
+
+    def count(self, text: str, account: Account) -> int:
+        # "Emojis are counted as the number of UTF-8 bytes", all else as characters.
+        return sum(
+            len(cluster.encode()) if _EMOJI.search(cluster) else len(cluster)
+            for cluster in regex.findall(r"\X", text)
+        )
+
+    def picture(self, attachment: Attachment) -> dict[str, str]:
+        alt = {"alt_text": attachment.alt} if attachment.alt else {}
+        return {"media_type": "IMAGE", "image_url": attachment.url, **alt}
+
+    def container(self, outgoing: Outgoing, children: list[str]) -> dict[str, str]:
+        text = {"text": outgoing.full_text} if outgoing.full_text else {}
+        if children:
+            return {"media_type": "CAROUSEL", "children": ",".join(children), **text}
+        if outgoing.attachments:
+            return {**self.picture(outgoing.attachments[0]), **text}
+        card = {"link_attachment": outgoing.link} if outgoing.link else {}
+        return {"media_type": "TEXT", **text, **card}
+
+    def page(self, name: str) -> str:
+        return f"https://www.threads.com/@{name}"

@@ -1,0 +1,242 @@
+"""TikTok: photo posts (developers.tiktok.com, Content Posting API, Direct Post).
+
+TikTok fetches the pictures itself, from a domain that was verified for the app, and takes its time:
+the call that starts the post answers with a publish_id, and a second one tells how far it is. The
+id is kept even when the outcome is still open, so that it can be asked after.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import httpx
+
+from apps.scheduling.publishers.base import (
+    Account,
+    CredentialField,
+    Identity,
+    Limits,
+    Outgoing,
+    Permanent,
+    Problem,
+    PublishError,
+    Receipt,
+    Safety,
+    Temporary,
+    Unconfirmed,
+)
+from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+from apps.scheduling.publishers.pulled import unreachable
+
+PUBLIC = "PUBLIC_TO_EVERYONE"
+# With the call before it, well within the time that sending may take.
+PROCESSING_SECONDS = 15.0
+STATUS_SECONDS = 5
+DAILY_CAP = frozenset({"spam_risk_too_many_posts", "reached_active_user_cap"})
+DAILY_CAP_SECONDS = 3_600.0
+
+
+class TikTok(OAuthPublisher):
+    """Listable by its publish_id; where even that was lost, a person looks."""
+
+    label: ClassVar[str] = "TikTok"
+    safety: ClassVar[Safety] = Safety.LISTABLE
+    default_server: ClassVar[str] = "https://open.tiktokapis.com"
+    token_url: ClassVar[str] = "https://open.tiktokapis.com/v2/oauth/token/"
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = (
+        *token_fields(
+            "From TikTok's login for an app of yours on developers.tiktok.com with the product "
+            "“Content Posting API”, Direct Post on, scope video.publish. It lasts a day."
+        ),
+        CredentialField(
+            name="client_key",
+            label="Client key",
+            help="On developers.tiktok.com: your app, Credentials. Needed to renew tokens.",
+            secret=False,
+            required=False,
+        ),
+        CredentialField(
+            name="client_secret",
+            label="Client secret",
+            help="Beside the client key. Needed to renew tokens.",
+            required=False,
+        ),
+        CredentialField(
+            name="privacy",
+            label="Who sees the posts",
+            help=f"{PUBLIC} if empty. Until TikTok has audited your app it takes only SELF_ONLY.",
+            secret=False,
+            required=False,
+        ),
+    )
+
+    def limits(self, account: Account) -> Limits:
+        return Limits(
+            # What TikTok's own app takes; its API would take more for photos.
+            characters=2_200,
+            images=35,
+            image_bytes=20_000_000,
+            image_types=frozenset({"image/jpeg", "image/webp"}),
+        )
+
+    def count(self, text: str, account: Account) -> int:
+        # "In UTF-16 runes", as the documentation has it.
+        return len(text.encode("utf-16-le")) // 2
+
+    def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
+        problems = super().check(account, outgoing)
+        if not outgoing.attachments:
+            words = "TikTok takes no post without a picture."
+            problems.append(Problem(field="media", code="media_missing", message=words))
+        return [*problems, *unreachable(self.label, outgoing.attachments)]
+
+    def test(self, account: Account) -> Identity:
+        name = str(within(self._creator(account), "creator_username") or "")[:100]
+        if not name.replace(".", "").replace("_", "").isalnum():
+            self.malformed("it does not say who we are")
+        return Identity(handle=f"@{name}", url=f"https://www.tiktok.com/@{name}")
+
+    def _creator(self, account: Account) -> Any:
+        """What this account may do just now; TikTok wants it asked before every post."""
+        return self._ask(account, "/v2/post/publish/creator_info/query/")
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        creator = self._creator(account)
+        offered = within(creator, "privacy_level_options")
+        privacy = str(account.credentials.get("privacy", "")).strip() or PUBLIC
+        if not isinstance(offered, list):
+            self.malformed("it does not say who may see posts")
+        if privacy not in offered:
+            known = ", ".join(str(each)[:40] for each in offered[:10])
+            words = f"TikTok does not offer this account {privacy}; it offers {known or 'nothing'}."
+            raise Permanent(words, code="privacy_level")
+        return {
+            **outgoing.progress,
+            "privacy": privacy,
+            "disable_comment": within(creator, "comment_disabled") is True,
+        }
+
+    def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        if "privacy" not in outgoing.progress:
+            raise Temporary("The post is not prepared yet.", code="not_prepared")
+        answer = self._ask(
+            account,
+            "/v2/post/publish/content/init/",
+            publishing=True,
+            seconds=20,
+            json=body_of(outgoing),
+        )
+        ticket = within(answer, "publish_id")
+        if not isinstance(ticket, str) or not 0 < len(ticket) <= 200:
+            self.malformed("it does not name the post", publishing=True)
+        try:
+            return self.until(lambda: self._outcome(account, ticket), seconds=PROCESSING_SECONDS)
+        except _Failed as failed:
+            raise Permanent(str(failed), code=failed.code) from None
+        except PublishError:
+            words = "TikTok has taken the post in and is still processing it."
+            raise Unconfirmed(words, code="processing", progress={"publish_id": ticket}) from None
+
+    def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        ticket = outgoing.progress.get("publish_id")
+        if not ticket:
+            raise Permanent("TikTok lists no photo posts.", code="no_publish_id")
+        receipt = self._outcome(account, str(ticket))
+        if receipt is None:
+            raise Temporary("TikTok is still processing the post.", code="processing")
+        return receipt
+
+    def _outcome(self, account: Account, ticket: str) -> Receipt | None:
+        """What became of a post; None while it is processed, _Failed once it never will be."""
+        given = {"publish_id": ticket}
+        path = "/v2/post/publish/status/fetch/"
+        answer = self._ask(account, path, seconds=STATUS_SECONDS, json=given)
+        status = within(answer, "status")
+        if status == "FAILED":
+            why = str(within(answer, "fail_reason") or "no reason given")[:100]
+            raise _Failed(f"TikTok could not publish it: {why}", code="failed")
+        if status != "PUBLISH_COMPLETE":
+            return None
+        # Spelt so by TikTok. Absent until moderation has passed the post.
+        numbers = within(answer, "publicaly_available_post_id")
+        number = str(numbers[0]) if isinstance(numbers, list) and numbers else ""
+        name = account.handle.strip().removeprefix("@")
+        url = f"https://www.tiktok.com/@{name}/photo/{number}" if number.isdecimal() else ""
+        return Receipt(remote_id=number if url else ticket, url=url)
+
+    def _ask(self, account: Account, path: str, *, publishing: bool = False, **request: Any) -> Any:
+        """The `data` of a POST."""
+
+        def call(account: Account) -> httpx.Response:
+            headers = {
+                **self.authorization(account),
+                "Content-Type": "application/json; charset=UTF-8",
+            }
+            url = f"{self.server(account)}{path}"
+            return self.call(
+                account, "POST", url, publishing=publishing, headers=headers, **request
+            )
+
+        answer = self.read(self.signed_in(account, call), publishing=publishing)
+        code = within(answer, "error", "code")
+        if code not in ("ok", None):
+            words = str(within(answer, "error", "message") or code)[:200]
+            raise Permanent(f"TikTok refused: {words}", code=str(code)[:60])
+        return within(answer, "data")
+
+    # -- The token and refusals -----------------------------------------------------------------
+
+    def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = ("client_key", "client_secret", "refresh_token")
+        form = {name: str(seen.get(name, "")).strip() for name in names}
+        return {"data": {"grant_type": "refresh_token", **form}}
+
+    def said(self, response: httpx.Response) -> tuple[str, str]:
+        slug, words = super().said(response)
+        try:
+            error = within(response.json(), "error")
+        except (ValueError, RecursionError):
+            return slug, words
+        if not isinstance(error, dict):
+            return slug, words
+        return str(error.get("code") or ""), str(error.get("message") or error.get("code") or "")
+
+    def refusal(
+        self, account: Account, response: httpx.Response, *, publishing: bool
+    ) -> PublishError:
+        error = super().refusal(account, response, publishing=publishing)
+        if error.code in DAILY_CAP and response.status_code < 500:
+            return Temporary(
+                f"{error} TikTok takes no more posts today.",
+                code=error.code,
+                retry_after=DAILY_CAP_SECONDS,
+                whole_account=True,
+            )
+        return error
+
+
+class _Failed(Permanent):
+    """TikTok's last word on a post it had taken in."""
+
+
+def body_of(outgoing: Outgoing) -> dict[str, Any]:
+    """The post as TikTok takes it; the words are its description, and it has no title."""
+    return {
+        "media_type": "PHOTO",
+        "post_mode": "DIRECT_POST",
+        "post_info": {
+            "description": outgoing.full_text,
+            "privacy_level": outgoing.progress["privacy"],
+            "disable_comment": outgoing.progress["disable_comment"],
+            "auto_add_music": False,
+            "is_aigc": outgoing.made_with_ai,
+        },
+        "source_info": {
+            "source": "PULL_FROM_URL",
+            "photo_cover_index": 0,
+            "photo_images": [each.url for each in outgoing.attachments],
+        },
+    }
