@@ -40,6 +40,7 @@ PATHS: list[tuple[str, str, int]] = [
     ("get", f"/api/v1/sentiment/trends/{UUID(int=1)}", 404),
     ("post", "/api/v1/sentiment/compare-competitors", 400),
     ("get", "/api/v1/sentiment/health", 200),
+    ("get", "/api/v1/backups", 200),
     ("get", "/api/v1/docs", 200),
     ("get", "/api/v1/schema", 200),
 ]
@@ -50,12 +51,17 @@ TASKS: list[tuple[str, list[str], set[str]]] = [
     ("process_scheduled_posts", [], set()),
     ("batch_publish_content", ["content_ids", "platforms"], set()),
     ("cleanup_old_tasks", [], set()),
+    ("create_automated_backup", ["job_id"], {"job_id"}),
+    ("cleanup_old_backups", [], set()),
+    ("restore_backup", ["path"], set()),
 ]
 
 # What beat runs: task name, and how often or when.
 SCHEDULES: list[tuple[str, timedelta | tuple[str, str]]] = [
     ("process_scheduled_posts", timedelta(seconds=2)),
     ("cleanup_old_tasks", ("02", "00")),
+    ("create_automated_backup", ("02", "30")),
+    ("cleanup_old_backups", ("05", "00")),
 ]
 
 # Settings by their old names; None is "there, whatever its value".
