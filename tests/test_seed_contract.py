@@ -40,7 +40,6 @@ PATHS: list[tuple[str, str, int]] = [
     ("get", f"/api/v1/sentiment/trends/{UUID(int=1)}", 404),
     ("post", "/api/v1/sentiment/compare-competitors", 400),
     ("get", "/api/v1/sentiment/health", 200),
-    ("get", "/api/v1/backups", 200),
     ("get", "/api/v1/docs", 200),
     ("get", "/api/v1/schema", 200),
 ]
@@ -129,6 +128,15 @@ def test_beat_runs_it(name: str, when: timedelta | tuple[str, str]) -> None:
 def test_a_setting_keeps_its_name(name: str, value: Any) -> None:
     assert getattr(settings, name)
     assert value is None or getattr(settings, name) == value
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_backups_are_for_those_who_look_after_the_studio(
+    as_ada: Client, as_kei: Client, slash: str
+) -> None:
+    path = f"/api/v1/backups{slash}"
+    assert (as_ada.get(path).status_code, as_kei.get(path).status_code) == (200, 403)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
