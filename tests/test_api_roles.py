@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from PIL import Image
 
+from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import services
@@ -118,6 +119,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "comment-import-file"): "sentiment.add_comment",
     ("get", "correction-drift"): "sentiment.view_correction",
     ("post", "spike-seen"): "sentiment.change_spike",
+    ("get", "backup-list"): "backups.view_backuprun",
+    ("post", "backup-list"): "backups.add_backuprun",
+    ("get", "backup-detail"): "backups.view_backuprun",
+    ("post", "backup-verify"): "backups.change_backuprun",
 }
 
 
@@ -175,6 +180,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         "persona": luna,
         "fact": Fact.objects.create(persona=luna, text="She likes fog."),
         **_sentiment_rows(luna),
+        "backup": BackupRun.objects.create(name="backup_20260101_000000", state="done"),
         "alert": Alert.objects.create(key="k", title="Look"),
         "audit": AuditEntry.objects.create(actor_name="gator", action="x", object_type="y"),
     }

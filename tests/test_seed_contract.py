@@ -50,12 +50,17 @@ TASKS: list[tuple[str, list[str], set[str]]] = [
     ("process_scheduled_posts", [], set()),
     ("batch_publish_content", ["content_ids", "platforms"], set()),
     ("cleanup_old_tasks", [], set()),
+    ("create_automated_backup", ["job_id"], {"job_id"}),
+    ("cleanup_old_backups", [], set()),
+    ("restore_backup", ["path"], set()),
 ]
 
 # What beat runs: task name, and how often or when.
 SCHEDULES: list[tuple[str, timedelta | tuple[str, str]]] = [
     ("process_scheduled_posts", timedelta(seconds=2)),
     ("cleanup_old_tasks", ("02", "00")),
+    ("create_automated_backup", ("02", "30")),
+    ("cleanup_old_backups", ("05", "00")),
 ]
 
 # Settings by their old names; None is "there, whatever its value".
@@ -123,6 +128,15 @@ def test_beat_runs_it(name: str, when: timedelta | tuple[str, str]) -> None:
 def test_a_setting_keeps_its_name(name: str, value: Any) -> None:
     assert getattr(settings, name)
     assert value is None or getattr(settings, name) == value
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_backups_are_for_those_who_look_after_the_studio(
+    as_ada: Client, as_kei: Client, slash: str
+) -> None:
+    path = f"/api/v1/backups{slash}"
+    assert (as_ada.get(path).status_code, as_kei.get(path).status_code) == (200, 403)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
