@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
@@ -47,10 +48,11 @@ def t_two_sided(t: float, freedom: float) -> float:
     return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
+@lru_cache(maxsize=2_048)
 def t_quantile(freedom: float, within: float = 0.95) -> float:
     """How far from zero `within` of Student's t with this freedom stays, by bisection."""
     low, high = 0.0, 1e4
-    for _ in range(80):
+    for _ in range(60):
         middle = (low + high) / 2
         if t_two_sided(middle, freedom) > 1 - within:
             low = middle

@@ -82,7 +82,7 @@ def direction_of(slope: Slope | None, span: float, days: int, readings: int) -> 
     return INSUFFICIENT
 
 
-def trend(days: Sequence[DayFigures]) -> Trend:
+def trend(days: Sequence[DayFigures], *, segmented: bool = True) -> Trend:
     """The trend over these days, which come in order; days without readings are absent."""
     days = [each for each in days if each.sample.weight > 0]
     readings = sum(each.count for each in days)
@@ -110,7 +110,7 @@ def trend(days: Sequence[DayFigures]) -> Trend:
         days=len(days),
         readings=readings,
         slope=slope,
-        change_points=change_points(days),
+        change_points=change_points(days) if segmented else (),
     )
 
 
@@ -136,7 +136,7 @@ def emotion_trends(days: Sequence[DayFigures]) -> dict[str, Trend]:
             # A strength lies in [0, 1], so its square is at most itself.
             sample = Sample(each.sample.weight, each.sample.weight_squared, value, value)
             rows.append(DayFigures(each.date, each.count, sample))
-        found[emotion] = trend(rows)
+        found[emotion] = trend(rows, segmented=False)
     return found
 
 

@@ -16,10 +16,10 @@ from apps.sentiment.engines.tokens import (
 REACH, SHORT_REACH, FAR = 5, 2, 40
 # "not good" is bad, a little less than "bad"; "not bad" is good, a good deal less than "good".
 NOT_GOOD, NOT_BAD = -0.75, -0.5
-BEFORE_BUT, AFTER_BUT = 0.5, 1.25
-ALTHOUGH_CLAUSE = 0.5
+BEFORE_BUT, AFTER_BUT = 0.3, 1.35
+ALTHOUGH_CLAUSE = 0.25
 NO_LONGER, USED_TO_ALONE = 0.1, -0.4
-OTHERS_OPINION = 0.15
+OTHERS_OPINION = 0.1
 OPEN_QUESTION = 0.7
 ANSWERED_NO, TAKEN_BACK = -0.9, -0.9
 SHOUTED, DRAWN_OUT = 1.2, 1.15

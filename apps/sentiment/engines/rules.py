@@ -8,15 +8,17 @@ from apps.sentiment.engines.base import EMOTIONS, Analysis, Evidence, label_for
 from apps.sentiment.engines.tokens import WORD, tokenize
 
 NAME, VERSION = "rules", "1"
-# The sum at which neutral ends, and the spread of the three classes around it (fitted, see
-# docs/sentiment-model-card.md).
+# The sum at which neutral ends (0.85 of what tools/lexicon/learn.py fits recalls best on
+# validation data), and the spread of the classes around it that is best calibrated on training
+# data. No sum makes the rules surer than SUREST.
 EDGE = 1.14
-SPREAD = 1.25
+SPREAD = 0.8
+SUREST = 0.9
 # A sum of EDGE must score 0.2, where the labels meet: x / sqrt(x^2 + a) = 0.2.
 _SQUASH = 24 * EDGE * EDGE
 EMOTION_FROM = 0.35
-# Below this the three classes are about as likely: the engine says that it cannot tell.
-UNSURE_BELOW = 0.42
+# As strong as this both ways at once, a text is mixed: the engine says that it cannot tell.
+MIXED_FROM = 2.5
 MOST_EVIDENCE = 40
 _CALMED_FROM, _CALM = 40, 60.0
 
@@ -51,7 +53,7 @@ class RuleEngine:
                 for clause in sentence.clauses:
                     clause.units = [unit for unit in clause.units if unit.first.kind != WORD]
         clauses.weigh(sentences)
-        total, evidence = self._sum(text, sentences)
+        total, mixed, evidence = self._sum(text, sentences)
         score = total / math.sqrt(total * total + _SQUASH)
         low = _logistic((-EDGE - total) / SPREAD)
         high = 1 - _logistic((EDGE - total) / SPREAD)
@@ -60,8 +62,7 @@ class RuleEngine:
         label = label_for(score)
         likely = chances[1] if label == "neutral" else low if score < 0 else high
         foreign = not english and count > 0
-        if foreign:
-            likely = min(likely, 0.4)
+        likely = min(likely, 0.4 if foreign else SUREST)
         found = topics.add_tags(
             topics.find(sentences, _SQUASH) if english else (), topics.hashtags(tokens), score
         )
@@ -69,7 +70,7 @@ class RuleEngine:
             score=score,
             label=label,
             confidence=round(likely, 3),
-            abstained=foreign or likely < UNSURE_BELOW,
+            abstained=foreign or (mixed and label == "neutral"),
             language=spoken,
             intent=intents.find(reader.words, sentences, score, count == 0),
             word_count=count,
@@ -83,8 +84,8 @@ class RuleEngine:
 
     def _sum(
         self, text: str, sentences: list[clauses.Sentence]
-    ) -> tuple[float, tuple[Evidence, ...]]:
-        total = 0.0
+    ) -> tuple[float, bool, tuple[Evidence, ...]]:
+        total = good = 0.0
         shouts = 0
         units = []
         for sentence in sentences:
@@ -93,7 +94,9 @@ class RuleEngine:
                 for unit in clause.units:
                     if unit.value:
                         total += unit.value
+                        good += max(unit.value, 0.0)
                         units.append(unit)
+        mixed = good >= MIXED_FROM and good - total >= MIXED_FROM
         if shouts and total:
             total *= 1 + 0.1 * min(shouts, 3)
         # Long texts add up more words of every kind; without this each would be extreme.
@@ -101,15 +104,19 @@ class RuleEngine:
             total *= _CALM / (_CALM + len(units) - _CALMED_FROM)
             units.sort(key=lambda unit: -abs(unit.value))
             units = sorted(units[:MOST_EVIDENCE], key=lambda unit: unit.first.start)
-        return total, tuple(
-            Evidence(
-                start=unit.first.start,
-                end=unit.last.end,
-                text=text[unit.first.start : unit.last.end],
-                weight=round(unit.value, 2),
-                reason=", ".join(unit.reasons),
-            )
-            for unit in units
+        return (
+            total,
+            mixed,
+            tuple(
+                Evidence(
+                    start=unit.first.start,
+                    end=unit.last.end,
+                    text=text[unit.first.start : unit.last.end],
+                    weight=round(unit.value, 2),
+                    reason=", ".join(unit.reasons),
+                )
+                for unit in units
+            ),
         )
 
     def _emotions(self, sentences: list[clauses.Sentence]) -> dict[str, float]:

@@ -1,0 +1,93 @@
+"""CheckList's kinds of sentences (Ribeiro et al. 2020), in templates of our own."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from apps.sentiment.engines.rules import RuleEngine
+
+ENGINE = RuleEngine()
+ADJECTIVES = """
+good great excellent amazing beautiful perfect fun fantastic nice lovely
+bad terrible awful horrible boring ugly poor disappointing nasty dreadful
+"""
+GOOD, BAD = (line.split() for line in ADJECTIVES.strip().splitlines())
+THINGS = ["food", "service", "flight", "video", "song", "hotel"]
+LIKE = ["love", "like", "enjoy", "admire", "appreciate"]
+DISLIKE = ["hate", "dislike", "despise", "regret", "dread"]
+
+# Kind: the templates with what they must read as. G and B stand for a good and a bad word, T for
+# a thing, L and D for verbs of liking and disliking. "not -" is anything but negative.
+KINDS: dict[str, list[tuple[str, str]]] = {
+    "negated": [
+        ("The T isn't G.", "-"),
+        ("It was not a G T.", "-"),
+        ("I don't think the T is G.", "-"),
+        ("I don't think, given everything I saw, that the T is G.", "-"),
+        ("The T isn't B.", "not -"),
+        ("It was not a B T.", "not -"),
+    ],
+    "taken back": [
+        ("I thought the T was G, but it wasn't.", "-"),
+        ("I thought this T would be G, but it was not.", "-"),
+        ("I thought the T was B, but it wasn't.", "not -"),
+    ],
+    "answered": [
+        ("Do I think the T was G? No.", "-"),
+        ("Was the T G? No", "-"),
+        ("Do I think the T was B? No.", "not -"),
+        ("Do I think the T was G? Yes.", "+"),
+        ("Do I think the T was B? Yes.", "-"),
+    ],
+    "contrast": [
+        ("The T looked G, but it was B.", "-"),
+        ("The T looked B, but it was G.", "+"),
+        ("Although the T was B, I had a G time.", "+"),
+    ],
+    "then and now": [
+        ("I used to think the T was G, but now I think it is B.", "-"),
+        ("I used to think the T was B, but now I think it is G.", "+"),
+        ("I think the T is G, but I used to think it was B.", "+"),
+        ("In the past I thought the T was B, but now it is G.", "+"),
+        ("I used to D this T, now I L it.", "+"),
+        ("I used to L this T, but now I D it.", "-"),
+    ],
+    "whose opinion": [
+        ("Some people think the T is G, but I think it is B.", "-"),
+        ("I think the T is G, but some people think it is B.", "+"),
+        ("My friends say the T is B, but I find it G.", "+"),
+        ("My parents L the T, but I D it.", "-"),
+        ("I L the T, but my friends D it.", "+"),
+    ],
+}
+WORDS = {"G": GOOD, "B": BAD, "T": THINGS, "L": LIKE, "D": DISLIKE}
+
+
+def _filled(template: str) -> Iterator[str]:
+    places = template.replace(".", " ").replace(",", " ").split()
+    names = [name for name in WORDS if any(part.strip("?") == name for part in places)]
+    for words in product(*(WORDS[name] for name in names)):
+        text = f" {template} "
+        for name, word in zip(names, words, strict=True):
+            for end in (" ", ".", ",", "?"):
+                text = text.replace(f" {name}{end}", f" {word}{end}")
+        yield text.strip()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_most_one_of_twenty_fails(kind: str) -> None:
+    failed, count = [], 0
+    for template, wanted in KINDS[kind]:
+        for text in _filled(template):
+            count += 1
+            label = ENGINE.analyze(text).label
+            right = {
+                "+": label.endswith("positive"),
+                "-": label.endswith("negative"),
+                "not -": not label.endswith("negative"),
+            }[wanted]
+            if not right:
+                failed.append(text)
+    assert count >= 100
+    assert len(failed) <= 0.05 * count, (len(failed), count, failed[:10])
