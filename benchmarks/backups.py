@@ -15,12 +15,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import psycopg
 
@@ -303,6 +305,7 @@ def main() -> None:
 
         results += table("Back again", _restores(stack, folder, home, large, name))
         results += table("Flat memory", _flat(folder, options.large))
+        results += table("To S3 (moto on loopback)", _to_s3(stack, folder, options.content))
     print(json.dumps(results))
 
 
@@ -341,6 +344,42 @@ def _flat(folder: Path, megabytes: int) -> list[Cost]:
         cost = studio.manage(f"backup of {share} MB of content", "backup", "--quiet")
         cost.size_mb = size_of(studio.newest())
         costs.append(cost)
+        shutil.rmtree(studio.var)
+    return costs
+
+
+def _to_s3(stack: ExitStack, folder: Path, megabytes: int) -> list[Cost]:
+    """Peak memory of an upload, at a tenth of the size and at all of it."""
+    port = servers.free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stack.callback(server.wait)
+    stack.callback(server.terminate)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        try:
+            urlopen(Request(f"{url}/studio", method="PUT"), timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.2)
+    access = {
+        "BACKUP_STORAGE": "storages.backends.s3.S3Storage",
+        "AWS_STORAGE_BUCKET_NAME": "studio",
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_S3_ENDPOINT_URL": url,
+        "AWS_S3_REGION_NAME": "us-east-1",
+    }
+    costs = []
+    for share in (megabytes // 10, megabytes):
+        studio = Studio(folder / f"s3-{share}")
+        studio.manage("", "migrate")
+        fill_content(studio.var / "content", share)
+        costs.append(studio.manage(f"backup of {share} MB to S3", "backup", "--quiet", **access))
+        costs[-1].size_mb = float(share)
         shutil.rmtree(studio.var)
     return costs
 

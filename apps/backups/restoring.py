@@ -136,7 +136,7 @@ def _safety_backup(wish: Wish, report: Report) -> str:
             progress=wish.progress,
         )
         made = archiving.make_backup_locked(order)
-    except (BackupError, OSError, Exception) as error:
+    except Exception as error:
         # A studio that can no longer be read is a reason to restore, not to refuse it: the
         # present stays beside the restored for a week in any case.
         message = f"The present could not be backed up first ({error}); it is kept as it is."

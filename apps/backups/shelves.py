@@ -148,9 +148,6 @@ class LocalDraft:
             file.writelines(chunks)
             file.flush()
             os.fsync(descriptor)
-            if hasattr(os, "posix_fadvise"):
-                # So that reading back asks the disk, not the memory.
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def read(self, name: str) -> Iterator[bytes]:
         return _chunks_of(self._path / name)
