@@ -273,6 +273,8 @@ VOICES = {
         "BACKEND": "apps.personas.voices.openai_compatible.OpenAICompatible",
     },
 }
+# Functions that read a message before a voice does: `text -> reason to withhold it, or None`.
+VOICE_MODERATION = env.listing("VOICE_MODERATION")
 # Pages of other origins may open no socket; the studio's own address always may.
 CHAT_ORIGINS = env.listing("CHAT_ORIGINS")
 CHAT_MAX_CONTENT = env.integer("CHAT_MAX_CONTENT", 4_000, at_least=1)

@@ -268,7 +268,6 @@ def _ask_personas(
             conversations[draft.conversation_id].generation,
             False,
             0,
-            False,
             "",
             "",
             "",
@@ -277,8 +276,8 @@ def _ask_personas(
     if count:
         cursor.execute(
             "INSERT INTO chat_reply (id, conversation_id, persona_id, trigger_id, state, version, "
-            "generation, is_suggestion, attempts, stop_requested, text, error_code, error, "
-            f"created_at) VALUES {_rows_of(14, count)}",
+            "generation, is_suggestion, attempts, text, error_code, error, "
+            f"created_at) VALUES {_rows_of(13, count)}",
             values,
         )
 

@@ -329,7 +329,6 @@ class Reply(models.Model):
     claim = models.UUIDField(null=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
-    stop_requested = models.BooleanField(default=False, editable=False)
     # The checkpoint: what has been streamed and stored so far.
     text = models.TextField(blank=True)
     error_code = models.CharField(max_length=40, blank=True)

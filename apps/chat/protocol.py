@@ -535,6 +535,11 @@ def clean_content(value: object) -> str:
     return value.replace("\r\n", "\n").translate(_CONTROLS).strip()
 
 
+def clean_answer(value: str) -> str:
+    """The words of a voice, as clean as those of people."""
+    return value.replace("\r\n", "\n").translate(_CONTROLS).strip()
+
+
 def _ids(longest: int) -> Callable[[object], list[UUID]]:
     def read(value: object) -> list[UUID]:
         if type(value) is not list or len(value) > longest:

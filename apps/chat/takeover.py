@@ -11,7 +11,7 @@ import orjson
 from django.db import transaction
 from django.db.models import F
 
-from apps.chat import fanout, ledger, shapes
+from apps.chat import fanout, ledger, protocol, shapes
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Stored
 from apps.chat.models import Conversation, Membership, Reply
@@ -54,9 +54,28 @@ def take(conversation_id: UUID, *, by: User) -> Conversation:
     )
     members_changed(row.pk, by=int(made))
     say(row.pk, f"{by.shown_name}, a person from the team, answers here now.")
-    # Whatever a worker has in hand is late from this moment; those that wait draft instead.
-    row.replies.filter(state=Reply.State.STREAMING).update(stop_requested=True)
+    _drop_what_is_written(row)
     return row
+
+
+def _drop_what_is_written(row: Conversation) -> None:
+    """Whatever a worker has in hand is late from this moment; those that wait draft instead."""
+    for reply in row.replies.filter(state=Reply.State.STREAMING, is_suggestion=False):
+        Reply.objects.filter(pk=reply.pk).update(
+            state=Reply.State.DISCARDED, claim=None, lease_until=None
+        )
+        event = {
+            "type": "reply_stopped",
+            "conversation_id": row.pk,
+            "reply_id": reply.pk,
+            "version": reply.version,
+            "reason": "taken_over",
+            "message": "",
+            "retry": False,
+            "message_id": None,
+        }
+        packet = Packet(fanout.FLEETING, 0, protocol.encode(event))
+        transaction.on_commit(partial(fanout.tell_conversation, row.pk, packet), robust=True)
 
 
 @transaction.atomic

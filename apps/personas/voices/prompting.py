@@ -43,14 +43,10 @@ def _knowledge(question: Question) -> str:
     """What fits the question first, then the rest, as far as there is room."""
     speaker = question.speaker
     lines = [
-        Passage(
-            text=f"{fact.question} {fact.text}" if fact.question else fact.text, source="fact"
-        )
+        Passage(text=f"{fact.question} {fact.text}" if fact.question else fact.text, source="fact")
         for fact in speaker.facts
     ]
-    lines += [
-        Passage(text=f"You posted: {each.text}", source="post") for each in speaker.published
-    ]
+    lines += [Passage(text=f"You posted: {each.text}", source="post") for each in speaker.published]
     fitting = [found.passage for found in Index(lines).search(question.asked, most=10)]
     chosen: list[str] = []
     room = MOST_KNOWLEDGE
