@@ -6,6 +6,7 @@ is done; the order of a socket's own messages is the order in which it sent them
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
@@ -39,6 +40,7 @@ class Connection:
         "_closed",
         "_hub",
         "_refusals",
+        "_turn",
         "identity",
         "joined",
         "socket",
@@ -57,6 +59,8 @@ class Connection:
         self._at = hub.loop.time()
         self._refusals = 0
         self._closed = False
+        # Work of one socket is done in the order of its frames; made with its first use.
+        self._turn: asyncio.Lock | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -105,7 +109,8 @@ class Connection:
     # -- Out -------------------------------------------------------------------------------------
 
     def send(self, *texts: bytes) -> None:
-        self.socket.send(Batch(texts))
+        if texts:
+            self.socket.send(Batch(texts))
 
     def say(self, event: dict[str, Any]) -> None:
         self.send(protocol.encode(event))
@@ -160,12 +165,17 @@ class Connection:
             self._refusals -= 1
 
     def _later(self, work: Callable[[], Awaitable[None]], frame: Frame) -> None:
-        self._hub.spawn(self._guarded(work, frame))
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        self._hub.spawn(self._guarded(self._turn, work, frame))
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]], frame: Frame) -> None:
+    async def _guarded(
+        self, turn: asyncio.Lock, work: Callable[[], Awaitable[None]], frame: Frame
+    ) -> None:
         about = {key: frame[key] for key in ("client_id", "conversation_id") if frame.get(key)}
         try:
-            await work()
+            async with turn:
+                await work()
         except BadFrame as refused:
             self.say({"type": "error", "code": refused.code, "message": str(refused), **about})
         except services.Refused as refused:
@@ -199,9 +209,12 @@ class Connection:
             return
         if greet or room.id not in self.joined:
             self.say(room.state(self.user_id))
+        if room.id not in self.joined:
+            self.joined[room.id] = room
+            self._hub.presence.watch(self, list(room.roster.roles)[:PRESENCE_CONTACTS])
         last_seq = frame.get("last_seq")
         if last_seq is None:
-            self._admit(room)
+            room.admit(self)
             return
         # Out of the live stream while the past is read, so that nothing comes before its turn.
         room.dismiss(self)
@@ -220,17 +233,13 @@ class Connection:
                     last_change = max(last_change, found.last_change)
             if found.more or room.last_seq <= last_seq:
                 break
-        if self._is_closed():
+        if self._is_closed() or room.id not in self.joined:
+            # Gone, removed, or left again in the meantime.
             return
-        if room.role_of(self.user_id) is None:
-            raise BadFrame("not_member")
-        if found.more:
-            # Joined, but out of the live stream until the client has read to the end.
-            self.joined[room.id] = room
-        else:
-            self._admit(room)
-            if found.replies:
-                self.send(*found.replies)
+        # With more to come it stays out of the live stream until the client has read to the end.
+        if not found.more:
+            room.admit(self)
+            self.send(*found.replies)
         self.say(
             {
                 "type": "resumed",
@@ -240,12 +249,6 @@ class Connection:
                 "more": found.more,
             }
         )
-
-    def _admit(self, room: Room) -> None:
-        room.admit(self)
-        if room.id not in self.joined:
-            self.joined[room.id] = room
-            self._hub.presence.watch(self, list(room.roster.roles)[:PRESENCE_CONTACTS])
 
     def _leave(self, frame: Frame) -> None:
         room = self._room(frame)

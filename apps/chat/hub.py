@@ -45,6 +45,8 @@ class Hub:
         # Per user every socket on this process.
         self.connections: dict[UUID, dict[Connection, None]] = {}
         self._dirty: list[Room] = []
+        # A client library may turn a cancellation into an error of its own: loops ask this too.
+        self.stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._rosters = databases.Loader(history.rosters)
         self.people = databases.Loader(identity.people_behind)
@@ -56,7 +58,7 @@ class Hub:
         self.link = Link(self)
         self.presence = Presence(self)
         self.watcher = Watcher(self)
-        self.spawn(self.link.run())
+        self.link.run()
         self.spawn(self.presence.run())
         self.spawn(self.watcher.run())
 
@@ -227,10 +229,12 @@ class Hub:
 
     async def stop(self) -> None:
         """End everything of this hub (tests, and the end of the process)."""
+        self.stopping = True
         await asyncio.to_thread(self.writer.stop)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=1)
         await self.link.close()
 
 

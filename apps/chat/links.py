@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 PROCESSES = f"{PREFIX}:processes"
 LEASE_SECONDS = 12.0
 BEAT_SECONDS = 3.0
+RETRY_SECONDS = 0.2
 # What may wait for a Redis that does not answer; the rest is left to the database.
 MOST_WAITING = 5_000
 SUBSCRIBE_TOGETHER = 500
@@ -81,19 +82,19 @@ class Link:
 
     # -- The work --------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        await asyncio.gather(self._keep_reading(), self._keep_writing(), self._keep_beating())
+    def run(self) -> None:
+        for work in (self._keep_reading(), self._keep_writing(), self._keep_beating()):
+            self._hub.spawn(work)
 
     async def _keep_reading(self) -> None:
-        wait = 0.1
-        while True:
+        while not self._hub.stopping:
             try:
                 await self._read()
             except (RedisError, OSError, TimeoutError) as error:
                 if self._connected:
                     log.warning("chat lost Redis; the database carries on", error=str(error))
                 self._connected = False
-            await asyncio.sleep(wait)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self) -> None:
         pubsub = self.redis.pubsub()
@@ -124,14 +125,14 @@ class Link:
             log.exception("a packet nobody understands", channel=name)
 
     async def _keep_writing(self) -> None:
-        while True:
+        while not self._hub.stopping:
             await self._kick.wait()
             self._kick.clear()
             try:
                 await self._write()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("chat could not publish", error=str(error))
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self) -> None:
         if self._pubsub is not None and self._changes:
@@ -155,7 +156,7 @@ class Link:
             await pipeline.execute()
 
     async def _keep_beating(self) -> None:
-        while True:
+        while not self._hub.stopping:
             try:
                 await self._beat()
             except (RedisError, OSError, TimeoutError) as error:

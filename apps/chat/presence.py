@@ -149,7 +149,7 @@ class Presence:
     # -- Once a second ---------------------------------------------------------------------------
 
     async def run(self) -> None:
-        while True:
+        while not self._hub.stopping:
             await asyncio.sleep(TICK_SECONDS)
             now = self._hub.loop.time()
             for user_id in [each for each, at in self._leaving.items() if at <= now]:

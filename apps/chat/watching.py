@@ -32,7 +32,7 @@ class Watcher:
         self._hub = hub
 
     async def run(self) -> None:
-        while True:
+        while not self._hub.stopping:
             started = self._hub.loop.time()
             try:
                 await self._rooms()
