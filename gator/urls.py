@@ -9,4 +9,5 @@ urlpatterns = [
     path("", include("apps.personas.urls")),
     path("", include("apps.scheduling.urls")),
     path("", include("apps.sentiment.urls")),
+    path("", include("apps.chat.urls")),
 ]

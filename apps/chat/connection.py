@@ -140,8 +140,12 @@ class Connection:
     def received(self, text: str | None) -> None:
         """One frame. Whatever it holds, the answer is an event and the socket goes on."""
         try:
-            self._check_rate()
-            frame = protocol.parse(text)
+            try:
+                frame = protocol.parse(text)
+            except BadFrame as refused:
+                self._check_rate(refused.client_id)
+                raise
+            self._check_rate(frame.get("client_id"))
             self._HANDLERS[frame["type"]](self, frame)
         except BadFrame as refused:
             self.send(protocol.error_event(refused))
@@ -149,7 +153,7 @@ class Connection:
             log.exception("a frame broke its handler")
             self.refuse("unavailable")
 
-    def _check_rate(self) -> None:
+    def _check_rate(self, client_id: str | None) -> None:
         now = self._hub.loop.time()
         self._allowance = min(
             float(settings.CHAT_BURST), self._allowance + (now - self._at) * settings.CHAT_RATE
@@ -159,7 +163,7 @@ class Connection:
             self._refusals += 1
             if self._refusals > MOST_REFUSALS:
                 self.socket.close(protocol.TOO_MANY, "too many frames")
-            raise BadFrame("rate_limited")
+            raise BadFrame("rate_limited", client_id=client_id)
         self._allowance -= 1.0
         if self._refusals and self._allowance > 1.0:
             self._refusals -= 1

@@ -53,7 +53,7 @@ class Hub:
         self.contacts = databases.Loader(
             lambda user_ids: history.contacts(user_ids, most=MOST_WATCHED)
         )
-        self._loss = float(getattr(settings, "CHAT_TEST_HUB_LOSS", 0.0))
+        self._loss = float(getattr(settings, "CHAT_TEST_HUB_LOSS", 0))
         self.writer = Writer(loop, self._stored)
         self.link = Link(self)
         self.presence = Presence(self)

@@ -5,17 +5,41 @@ Every verb checks who asks, in the row, in one transaction; others hear of it af
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, BinaryIO
 from uuid import UUID
 
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 
-from apps.chat import changes, fanout, messaging, protocol, replying, shapes, takeover, tasks
+from apps.chat import (
+    attachments,
+    changes,
+    fanout,
+    messaging,
+    personal,
+    protocol,
+    replying,
+    searching,
+    shapes,
+    takeover,
+    tasks,
+)
 from apps.chat.changes import locked
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Refusal, Stored, handles_in, persona_handles
-from apps.chat.models import Conversation, Membership, Message, Reply
-from apps.core import audit
+from apps.chat.models import (
+    Attachment,
+    Ban,
+    Conversation,
+    FanMemory,
+    Membership,
+    Message,
+    Reply,
+)
+from apps.core import audit, errors
 from apps.core.models import User
 from apps.personas.models import Persona
 
@@ -25,11 +49,11 @@ DISCLOSURE = (
 )
 
 
-class Refused(Exception):
+class Refused(errors.Refused):
     """The request cannot be done as asked; `code` is one of protocol.ERROR_CODES."""
 
     def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(message or protocol.ERROR_CODES[code])
+        super().__init__(("detail", code, message or protocol.ERROR_CODES[code]))
         self.code = code
 
 
@@ -337,6 +361,78 @@ def hide_message(*, message: Message, by: User, hidden: bool = True) -> None:
     if row is not None and (row.hidden_at is not None) != hidden:
         changes.set_hidden(row, hidden)
         audit.record(actor=by, action="hide message" if hidden else "show message", about=row)
+
+
+def ban(*, user: User, by: User, reason: str) -> None:
+    """Let this user read only, until the ban is lifted."""
+    if user.is_staff:
+        raise Refused("not_allowed", "Staff cannot be banned from chat.")
+    Ban.objects.get_or_create(user=user, defaults={"reason": reason[:300], "placed_by": by})
+    audit.record(actor=by, action="ban from chat", about=user, reason=reason)
+
+
+def lift_ban(*, user: User, by: User) -> None:
+    """Let this user send again."""
+    if Ban.objects.filter(user=user).delete()[0]:
+        audit.record(actor=by, action="lift chat ban", about=user)
+
+
+def export_user(*, user: User, by: User) -> dict[str, Any]:
+    """Everything that chat holds about this user."""
+    audit.record(actor=by, action="export chat data", about=user)
+    return personal.export(user.pk)
+
+
+def erase_user(*, user: User, by: User) -> dict[str, int]:
+    """Erase what this user said and what is remembered of them; it cannot be undone."""
+    counts = personal.erase(user.pk)
+    audit.record(actor=by, action="erase chat data", about=user, **counts)
+    return counts
+
+
+# -- Files, memory, search, sign-up --------------------------------------------------------------
+
+
+def attach(
+    *, conversation: Conversation, by: User, name: str, size: int, file: BinaryIO
+) -> Attachment:
+    """Keep an uploaded file for a message that will name it."""
+    try:
+        row = attachments.read(
+            file, name=name, size=size, conversation_id=conversation.pk, user_id=by.pk
+        )
+    except attachments.NotTaken as error:
+        raise Refused("bad_field", str(error)) from error
+    row.save()
+    return row
+
+
+def correct_memory(*, memory: FanMemory, text: str) -> None:
+    """A fan puts right what a persona remembers; it is not overwritten any more."""
+    memory.text, memory.corrected_at = text, timezone.now()
+    memory.save(update_fields=["text", "corrected_at"])
+
+
+def search(*, user: User, words: str, everywhere: bool = False) -> list[Message]:
+    """Messages with these words in this user's conversations, or for staff in all."""
+    rows = Conversation.objects.all() if everywhere else Conversation.objects.of(user)
+    return list(shapes.with_details(searching.find(rows.values_list("pk", flat=True), words)))
+
+
+def sign_up(*, username: str, password: str, email: str = "") -> User:
+    """A new fan; Refused with what is wrong about the name or the password."""
+    user = User(username=username, email=email)
+    try:
+        user.full_clean(exclude=["password"])
+        validate_password(password, user)
+        user.set_password(password)
+        with transaction.atomic():
+            user.save()
+    except ValidationError as error:
+        raise Refused("bad_field", " ".join(error.messages)) from error
+    except IntegrityError as error:
+        raise Refused("bad_field", "This name is taken.") from error
+    return user
 
 
 def unread_of(user: User) -> dict[UUID, int]:

@@ -1,5 +1,6 @@
 // The smallest client that never loses a message: node chat-client.mjs URL TOKEN CONVERSATION
 const FINAL = new Set([4401, 4403, 4404]);
+const LATER = new Set(["rate_limited", "unavailable"]);
 
 export class Chat {
   constructor(url, token, conversationId, onMessage) {
@@ -42,6 +43,13 @@ export class Chat {
       this.onMessage(event.message);
     } else if (event.type === "ack") {
       this.pending.delete(event.client_id);
+    } else if (event.type === "error" && this.pending.has(event.client_id)) {
+      const { client_id } = event;
+      if (!LATER.has(event.code)) return this.pending.delete(client_id);
+      setTimeout(() => {
+        const content = this.pending.get(client_id);
+        if (content !== undefined) this.say("send_message", { content, client_id });
+      }, 1000);
     } else if (event.type === "resumed") {
       this.wait = 100;
       if (event.more) return this.say("resume", { last_seq: this.lastSeq });

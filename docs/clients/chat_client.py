@@ -11,6 +11,7 @@ from typing import Any
 import websockets
 
 FINAL = {4401, 4403, 4404}
+LATER = {"rate_limited", "unavailable"}
 
 
 class Chat:
@@ -53,17 +54,34 @@ class Chat:
                                 yield message
                         elif event["type"] == "ack":
                             self.pending.pop(event["client_id"], None)
+                        elif event["type"] == "error" and event.get("client_id"):
+                            self._try_later(event)
                         elif event["type"] == "resumed":
                             wait = 0.1
                             await self._caught_up(more=event["more"])
             except websockets.ConnectionClosed as closed:
                 if closed.rcvd is not None and closed.rcvd.code in FINAL:
                     raise
-            except OSError:
+            except (OSError, TimeoutError, websockets.InvalidHandshake):
                 pass
             self._socket = None
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10)
+
+    def _try_later(self, error: dict[str, Any]) -> None:
+        content = self.pending.get(error["client_id"])
+        if content is None:
+            return
+        if error["code"] not in LATER:
+            del self.pending[error["client_id"]]
+            return
+        again = self._again(error["client_id"], content)
+        asyncio.get_running_loop().call_later(1, lambda: asyncio.ensure_future(again))
+
+    async def _again(self, client_id: str, content: str) -> None:
+        if client_id in self.pending and self._socket is not None:
+            with suppress(websockets.ConnectionClosed):
+                await self._say("send_message", content=content, client_id=client_id)
 
     def _next(self, message: dict[str, Any]) -> dict[str, Any] | None:
         if message["seq"] <= self.last_seq:

@@ -134,12 +134,12 @@ def woken(_answers_by_hand: list[UUID]) -> list[UUID]:
 
 
 @pytest.fixture
-def group(transactional_db: None, fan: User, other_fan: User) -> Conversation:
+def group(fan: User, other_fan: User) -> Conversation:
     """A group of fan and other_fan, owned by fan."""
     return services.open_group(by=fan, title="Fog", users=[other_fan])
 
 
 @pytest.fixture
-def talk(transactional_db: None, fan: User, luna: Persona) -> Conversation:
+def talk(fan: User, luna: Persona) -> Conversation:
     """Fan's conversation with Luna; its first message is the disclosure."""
     return services.open_conversation(user=fan, persona=luna)
