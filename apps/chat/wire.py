@@ -8,6 +8,7 @@ same code sends by ordinary ASGI events.
 """
 
 import asyncio
+import logging
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 log = structlog.get_logger(__name__)
 
 EXTENSION = "gator.wire"
+_quiet = logging.getLogger("gator.sockets")
+_quiet.setLevel(logging.WARNING)
 Listener = Callable[[str | None], None]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -58,6 +61,11 @@ class GatorProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol with the extension `gator.wire`; start with `--ws` and this class."""
 
     listener: Listener | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Three lines for every socket that opens would be most of the log.
+        self.logger = self.conn.logger = _quiet
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

@@ -216,8 +216,6 @@ def _web() -> list[str]:
         "ws": "apps.chat.wire:GatorProtocol",
         "ws-max-size": str(settings.CHAT_MAX_BUFFER),
         "ws-per-message-deflate": "false",
-        # A line for every socket that opens would be most of the log.
-        "log-level": "warning",
         "backlog": "4096",
         # Only a proxy on this machine may say whom it speaks for.
         "forwarded-allow-ips": "127.0.0.1,::1",
