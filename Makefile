@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-sqlite test-postgres test-faults test-networks lint format bench \
-	bench-scheduling lock clean
+	bench-scheduling bench-chat lock clean
 
 help:  ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,10 +46,13 @@ format: $(VENV)/.tests  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-scheduling  ## Run every benchmark
+bench: bench-scheduling bench-chat  ## Run every benchmark
 
 bench-scheduling: $(VENV)/.tests  ## Measure scheduling beside plain Celery
 	$(BIN)/python -m benchmarks.scheduling
+
+bench-chat: $(VENV)/.tests  ## Measure chat beside websockets, socket.io and daphne
+	$(BIN)/python -m benchmarks.chat
 
 lock: $(VENV)/.runs  ## Pin requirements anew from the *.in files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements.in -o requirements.txt
