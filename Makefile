@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-sqlite test-postgres test-faults test-networks lint format bench \
-	bench-scheduling bench-backups lock clean
+	bench-scheduling bench-chat bench-sentiment bench-backups lock clean
 
 help:  ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,13 +46,16 @@ format: $(VENV)/.tests  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-scheduling bench-backups  ## Run every benchmark
+bench: bench-scheduling bench-chat bench-sentiment bench-backups  ## Run every benchmark
 
 bench-scheduling: $(VENV)/.tests  ## Measure scheduling beside plain Celery
 	$(BIN)/python -m benchmarks.scheduling
 
 bench-backups: $(VENV)/.tests  ## Measure backups beside pg_dump, gzip, tar and django-dbbackup
 	$(BIN)/python -m benchmarks.backups
+
+bench-chat: $(VENV)/.tests  ## Measure chat beside websockets, socket.io and daphne
+	$(BIN)/python -m benchmarks.chat
 
 lock: $(VENV)/.runs  ## Pin requirements anew from the *.in files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements.in -o requirements.txt

@@ -193,7 +193,9 @@ def memory_of(pid: int) -> int:
     """Private memory of a process in bytes."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
         lines = [line.split() for line in file]
-    return sum(int(row[1]) for row in lines if row[0] in ("Private_Clean:", "Private_Dirty:")) * 1024
+    return (
+        sum(int(row[1]) for row in lines if row[0] in ("Private_Clean:", "Private_Dirty:")) * 1024
+    )
 
 
 class Meter:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -265,10 +266,25 @@ class Connection:
 
     def _send(self, frame: Frame) -> None:
         client_id = frame.get("client_id")
-        files = tuple(frame.get("attachment_ids", ()))
-        if not frame["content"] and not files:
+        if not frame["content"] and not frame.get("attachment_ids"):
             raise BadFrame("empty", client_id=client_id)
-        room = self._room(frame)
+        room = self.joined.get(frame["conversation_id"])
+        if room is None or (self._turn is not None and self._turn.locked()):
+            # Its join may still be under way, and nothing of ours may overtake it.
+            self._later(partial(self._send_in_turn, frame), frame)
+        else:
+            self._submit(room, frame)
+
+    async def _send_in_turn(self, frame: Frame) -> None:
+        room = await self._hub.room(frame["conversation_id"])
+        if room is None:
+            raise BadFrame("not_member")
+        self._submit(room, frame)
+
+    def _submit(self, room: Room, frame: Frame) -> None:
+        client_id = frame.get("client_id")
+        if room.role_of(self.user_id) is None:
+            raise BadFrame("not_member", client_id=client_id)
         asked = ledger.handles_in(frame["content"], room.roster.personas)
         if (persona_id := frame.get("persona_id")) is not None:
             if persona_id not in room.roster.personas:
@@ -281,7 +297,7 @@ class Connection:
             sender_name=self.identity.name,
             client_id=client_id,
             asked=asked,
-            attachment_ids=files,
+            attachment_ids=tuple(frame.get("attachment_ids", ())),
             sender=self,
         )
         if not self._hub.writer.submit(draft):

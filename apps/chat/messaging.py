@@ -32,7 +32,9 @@ BatchCallback = Callable[[list[tuple[Draft, Outcome]]], None]
 def store(drafts: Sequence[Draft]) -> list[Outcome]:
     """Store these in one transaction, or in one each when one of them spoils it for all."""
     for wait in WAITS:
-        time.sleep(wait)
+        # Sleeping for nothing would still give the processor away.
+        if wait:
+            time.sleep(wait)
         try:
             return _store_once(drafts)
         except (OperationalError, InterfaceError) as error:

@@ -400,3 +400,15 @@ class FanMemory(models.Model):
 
     def __str__(self) -> str:
         return f"{self.about}: {self.text}"
+
+
+class Talker(User):
+    """A user as chat knows them."""
+
+    class Meta:
+        proxy = True
+        app_label = "chat"
+        verbose_name = "person in chat"
+        verbose_name_plural = "people in chat"
+        # Rows of the same table: the permissions that count are those of messages.
+        default_permissions = ()

@@ -22,7 +22,7 @@ from tests.servers import free_port
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 
 SENDERS, EACH = 4, 250
-SECONDS = 240
+SECONDS = 90
 
 
 def accepts(port: int) -> bool:
