@@ -57,6 +57,9 @@ bench-backups: $(VENV)/.tests  ## Measure backups beside pg_dump, gzip, tar and 
 bench-sentiment: $(VENV)/.tests  ## Measure sentiment beside VADER and TextBlob
 	$(BIN)/python -m benchmarks.sentiment
 
+bench-chat: $(VENV)/.tests  ## Measure chat beside websockets, socket.io and daphne
+	$(BIN)/python -m benchmarks.chat
+
 lock: $(VENV)/.runs  ## Pin requirements anew from the *.in files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements-s3.in -o requirements-s3.txt

@@ -6,4 +6,11 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gator.settings")
 
-application = get_asgi_application()
+# First: it fills the app registry that the sockets' code needs.
+_http = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from apps.chat.routing import urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter({"http": _http, "websocket": URLRouter(urlpatterns)})

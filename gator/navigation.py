@@ -16,7 +16,17 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),
     ],
-    "Personas": [("Personas", "face", "personas_persona")],
+    "Personas": [
+        ("Personas", "face", "personas_persona"),
+        ("Voices", "record_voice_over", "personas_voicesettings"),
+    ],
+    "Chat": [
+        ("Conversations", "chat", "chat_conversation"),
+        ("Messages", "chat_bubble", "chat_message"),
+        ("Answers", "smart_toy", "chat_reply"),
+        ("People", "person_search", "chat_talker"),
+        ("Bans", "block", "chat_ban"),
+    ],
     "Audience": [
         ("Readings", "mood", "sentiment_reading"),
         ("Comments", "forum", "sentiment_comment"),

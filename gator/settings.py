@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "apps.sentiment",
     "apps.scheduling",
     "apps.backups",
+    "apps.chat",
 ]
 
 MIDDLEWARE = [
@@ -217,7 +218,7 @@ CELERY_TASK_ROUTES = dict.fromkeys(
         "batch_publish_content",
     ],
     {"queue": "publishing"},
-)
+) | dict.fromkeys(["write_reply", "reap_replies"], {"queue": "replies"})
 # What `up` starts: each worker's queues and threads. SQLite has one writer at a time, so it gets
 # few workers, and one alone claims posts.
 WORKERS = {"publish": (["publishing"], 16), "work": (["work", "replies"], 8)}
@@ -286,6 +287,36 @@ EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }
 
+# -- Chat ----------------------------------------------------------------------------------------
+
+VOICES = {
+    "offline": {"BACKEND": "apps.personas.voices.offline.Offline"},
+    "openai_compatible": {
+        "BACKEND": "apps.personas.voices.openai_compatible.OpenAICompatible",
+    },
+}
+# Functions that read a message before a voice does: `text -> reason to withhold it, or None`.
+VOICE_MODERATION = env.listing("VOICE_MODERATION")
+# Pages of other origins may open no socket; the studio's own address always may.
+CHAT_ORIGINS = env.listing("CHAT_ORIGINS")
+CHAT_MAX_CONTENT = env.integer("CHAT_MAX_CONTENT", 4_000, at_least=1)
+# Larger frames get an error; beyond CHAT_MAX_BUFFER the server itself ends the connection (1009).
+CHAT_MAX_FRAME = env.integer("CHAT_MAX_FRAME", 65_536, at_least=1_024)
+# What may wait to be sent to one socket before it is cut; it resumes from the database.
+CHAT_MAX_BUFFER = env.integer("CHAT_MAX_BUFFER", 1_000_000, at_least=65_536)
+# Frames one socket may send: so many at once, and so many a second in the long run.
+CHAT_RATE = env.integer("CHAT_RATE", 20, at_least=1)
+CHAT_BURST = env.integer("CHAT_BURST", 60, at_least=1)
+CHAT_SOCKETS_PER_USER = env.integer("CHAT_SOCKETS_PER_USER", 20, at_least=1)
+CHAT_JOINED_PER_SOCKET = env.integer("CHAT_JOINED_PER_SOCKET", 200, at_least=1)
+CHAT_MAX_ATTACHMENT = env.integer("CHAT_MAX_ATTACHMENT_MB", 10, at_least=1) * 1_000_000
+# Shown to somebody who writes of harming themselves; name the services of your country.
+CHAT_HELP_TEXT = env.text(
+    "CHAT_HELP_TEXT",
+    "You are not alone. If you are in danger now, call your local emergency number (112 in "
+    "Europe, 911 in North America). People who listen, in your country: findahelpline.com.",
+)
+
 # -- The API ------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -306,6 +337,7 @@ REST_FRAMEWORK = {
         "anon": env.rate("THROTTLE_ANON", "60/min"),
         "user": env.rate("THROTTLE_USER", "1200/min"),
         "sign-in": env.rate("THROTTLE_SIGN_IN", "10/min"),
+        "sign-up": env.rate("THROTTLE_SIGN_UP", "10/hour"),
     },
     # How many proxies of our own stand in front: only their X-Forwarded-For is believed.
     "NUM_PROXIES": env.integer("TRUSTED_PROXIES", 0),

@@ -10,4 +10,5 @@ urlpatterns = [
     path("", include("apps.backups.urls")),
     path("", include("apps.scheduling.urls")),
     path("", include("apps.sentiment.urls")),
+    path("", include("apps.chat.urls")),
 ]

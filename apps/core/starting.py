@@ -228,6 +228,11 @@ def _web() -> list[str]:
         "loop": "uvloop",
         "http": "httptools",
         "lifespan": "off",
+        # uvicorn's own protocol with two doors more; chat writes frames once for all receivers.
+        "ws": "apps.chat.wire:GatorProtocol",
+        "ws-max-size": str(settings.CHAT_MAX_BUFFER),
+        "ws-per-message-deflate": "false",
+        "backlog": "4096",
         # Only a proxy on this machine may say whom it speaks for.
         "forwarded-allow-ips": "127.0.0.1,::1",
         "timeout-graceful-shutdown": "3",

@@ -17,7 +17,10 @@ from unfold.admin import StackedInline
 
 from apps.core.admin.base import ReadOnlyInline, StudioAdmin, acting
 from apps.core.shown import badge, when
-from apps.personas import services
+from apps.personas import (
+    services,
+    voice_admin,  # noqa: F401 - registers its own page
+)
 from apps.personas.models import Fact, Hold, Persona, Publication
 
 MAY_HOLD = "personas.change_hold"

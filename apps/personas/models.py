@@ -5,10 +5,16 @@ from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import FileExtensionValidator, RegexValidator
+from django.core.validators import (
+    FileExtensionValidator,
+    MaxValueValidator,
+    MinValueValidator,
+    RegexValidator,
+)
 from django.db import models
 from django.utils import timezone
 
+from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 
 
@@ -149,3 +155,46 @@ class Hold(models.Model):
         super().clean()
         if self.persona is None and Hold.objects.everything().exclude(pk=self.pk).exists():
             raise ValidationError("Everything is stopped already.")
+
+
+class VoiceSettings(models.Model):
+    """How a persona's answers are written; without a row, by the offline voice."""
+
+    persona = models.OneToOneField(
+        Persona, models.CASCADE, primary_key=True, related_name="voice_settings"
+    )
+    voice = models.CharField(max_length=40, default="offline", help_text="One of the VOICES.")
+    base_url = models.URLField(
+        max_length=300,
+        blank=True,
+        help_text="Of an OpenAI-compatible service, as in http://localhost:11434/v1.",
+    )
+    model = models.CharField(max_length=120, blank=True)
+    # {"key": ...}; written only, never shown again.
+    key = EncryptedField()
+    timeout_seconds = models.PositiveSmallIntegerField(
+        default=60, validators=[MinValueValidator(1), MaxValueValidator(600)]
+    )
+    most_tokens = models.PositiveIntegerField(
+        default=600, validators=[MinValueValidator(1), MaxValueValidator(8_000)]
+    )
+    temperature = models.FloatField(
+        default=0.7, validators=[MinValueValidator(0.0), MaxValueValidator(2.0)]
+    )
+    daily_budget = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens a day (UTC), about; empty is without limit."
+    )
+    moderate = models.BooleanField(
+        default=False, help_text="Ask the service's /moderations about each message first."
+    )
+    spent_on = models.DateField(null=True, blank=True, editable=False)
+    spent = models.PositiveBigIntegerField(default=0, editable=False)
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    test_result = models.CharField(max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "voice"
+        verbose_name_plural = "voices"
+
+    def __str__(self) -> str:
+        return f"{self.persona}: {self.voice}"

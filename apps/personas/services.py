@@ -6,10 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import F
+from django.utils import timezone
 
 from apps.core import audit
+from apps.core.fields import Sealed
 from apps.core.models import User
-from apps.personas.models import Hold, Persona, Publication
+from apps.personas import speaking
+from apps.personas.models import Hold, Persona, Publication, VoiceSettings
+from apps.personas.voices.base import Line, VoiceError
 
 
 def hold(*, persona: Persona | None, reason: str, by: User | None) -> Hold:
@@ -63,3 +67,30 @@ def remember(published: Iterable[Published]) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def test_voice(*, persona: Persona) -> tuple[bool, str]:
+    """Try the persona's voice; whether it works, and one sentence about it."""
+    chosen = speaking.settings_of(persona)
+    try:
+        voice = speaking.voice_of(chosen)
+        works, said = True, voice.test(speaking.connection_of(chosen))
+    except VoiceError as error:
+        works, said = False, str(error)
+    VoiceSettings.objects.filter(pk=persona.pk).update(
+        tested_at=timezone.now(), test_result=said[:300]
+    )
+    return works, said
+
+
+def try_reply(*, persona: Persona, text: str) -> str:
+    """What the persona would answer to this; nothing is stored. Raises VoiceError."""
+    return "".join(speaking.write(persona, lines=(Line(text=text),)))
+
+
+def set_voice_key(*, persona: Persona, key: str, by: User) -> None:
+    """Keep a new key, sealed; an empty one removes it."""
+    row, _ = VoiceSettings.objects.get_or_create(persona=persona)
+    row.key = Sealed.of({"key": key}) if key else Sealed("")
+    row.save(update_fields=["key"])
+    audit.record(actor=by, action="change voice key", about=persona)

@@ -44,7 +44,7 @@ def house(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterato
         for name in ("keyed", "listable", "blind")
     }
     # A transactional test before this one emptied every table, the periodic tasks too.
-    for app in ("core", "scheduling"):
+    for app in ("core", "scheduling", "chat"):
         migration = importlib.import_module(f"apps.{app}.migrations.0002_periodic_tasks")
         migration.add(apps, None)
     try:

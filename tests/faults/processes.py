@@ -119,6 +119,12 @@ class House:
         uvicorn = [sys.executable, "-m", "uvicorn", "gator.asgi:application", "--no-access-log"]
         return self.add("web", [*uvicorn, "--port", str(self.web_port)])
 
+    def chat_web(self, number: int, port: int) -> Process:
+        """A web process as `up` starts it, one of several."""
+        uvicorn = [sys.executable, "-m", "uvicorn", "gator.asgi:application", "--no-access-log"]
+        wire = ["--ws", "apps.chat.wire:GatorProtocol", "--ws-per-message-deflate", "false"]
+        return self.add(f"chat{number}", [*uvicorn, *wire, "--port", str(port)])
+
     def flood(self, count: int) -> None:
         """Fill the queue of long work with tasks that find nothing to do."""
         program = (

@@ -11,6 +11,8 @@ PUBLISHERS = {
     "listable": {"BACKEND": "tests.faults.publisher.Listable", "OPTIONS": _OPTIONS},
     "blind": {"BACKEND": "tests.faults.publisher.Blind", "OPTIONS": _OPTIONS},
 }
+# The part of its packets that a chat process loses on purpose.
+CHAT_TEST_HUB_LOSS = float(os.environ.get("CHAT_TEST_HUB_LOSS", "0"))
 # The tests made their users with it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 GATOR_ALLOWED_PRIVATE_HOSTS = ["127.0.0.1"]

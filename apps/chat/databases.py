@@ -1,0 +1,105 @@
+"""Database work beside the event loop: a few threads with connections that stay open.
+
+Channels' own helper closes the connection after every call; here that would be most of the cost.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+T = TypeVar("T")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+THREADS = 4
+_pool: ThreadPoolExecutor | None = None
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="chat-db")
+    return _pool
+
+
+def steadily(work: Callable[[], T]) -> T:
+    """Do `work` again on a fresh connection when the one at hand turned out to be dead."""
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return work()
+    finally:
+        if connection.errors_occurred:
+            connection.close()
+
+
+async def run(work: Callable[[], T]) -> T:
+    """`work` in a database thread."""
+    return await asyncio.get_running_loop().run_in_executor(_threads(), steadily, work)
+
+
+def close_all() -> None:
+    """End the threads and their connections; the next call makes new ones."""
+    global _pool
+    if _pool is not None:
+        pool, _pool = _pool, None
+        for _ in range(THREADS * 4):
+            pool.submit(connection.close)
+        pool.shutdown()
+
+
+class Loader(Generic[Key, Value]):
+    """Gathers what is asked for within a moment into one query: a thousand connects ask alike."""
+
+    def __init__(self, load: Callable[[list[Key]], dict[Key, Value]], *, most: int = 500) -> None:
+        self._load = load
+        self._most = most
+        self._asked: dict[Key, asyncio.Future[Value | None]] = {}
+        self._busy = 0
+
+    def get(self, key: Key) -> Awaitable[Value | None]:
+        """The value for `key`, None when there is none."""
+        if (known := self._asked.get(key)) is not None:
+            return asyncio.shield(known)
+        future: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        self._asked[key] = future
+        if self._busy < 2:
+            self._busy += 1
+            asyncio.get_running_loop().call_soon(self._start)
+        return asyncio.shield(future)
+
+    def _start(self) -> None:
+        asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._asked:
+                keys = list(self._asked)[: self._most]
+                futures = {key: self._asked.pop(key) for key in keys}
+                await self._answer(futures)
+        finally:
+            self._busy -= 1
+
+    async def _answer(self, futures: dict[Key, asyncio.Future[Value | None]]) -> None:
+        keys = list(futures)
+        try:
+            found = await run(lambda: self._load(keys))
+        except Exception as error:
+            for future in futures.values():
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()
+            return
+        for key, future in futures.items():
+            if not future.done():
+                future.set_result(found.get(key))
+
+
+def chunked(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """Lists of at most `size`."""
+    everything = list(items)
+    return (everything[start : start + size] for start in range(0, len(everything), size))

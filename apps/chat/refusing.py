@@ -1,0 +1,94 @@
+"""When a persona stays silent: held, stopped, in a loop, or because a person is needed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.chat import caring, takeover
+from apps.chat.models import Conversation, Reply
+from apps.core import alerts
+from apps.personas import services as personas
+
+# Personas answering personas: this deep, and this often in a minute, and no further.
+DEEPEST = 2
+MOST_A_MINUTE = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why there is no answer, as the fan reads it."""
+
+    code: str
+    message: str
+    retry: bool = False
+    calls_for_help: bool = False
+
+
+def why_not(reply: Reply) -> Refusal | None:
+    """What keeps this persona from answering this message, if anything does."""
+    trigger, conversation = reply.trigger, reply.conversation
+    if trigger.user_id is not None and caring.speaks_of_danger(trigger.content):
+        return Refusal(
+            code="distress", message="A person from the team has been called.", calls_for_help=True
+        )
+    if trigger.user_id is not None and caring.asks_for_a_human(trigger.content):
+        _call_somebody(reply)
+    if conversation.stopped_for:
+        return Refusal(code="stopped", message="A person from the team will answer here.")
+    if not trigger.is_readable:
+        return Refusal(code="gone", message="The message was taken back.")
+    if personas.what_holds(reply.persona) is not None or not reply.persona.is_active:
+        return Refusal(
+            code="held", message=f"{reply.persona.name} does not answer just now.", retry=True
+        )
+    if trigger.persona_id is not None and _loops(reply):
+        return Refusal(code="loop", message="Personas have talked enough among themselves.")
+    return None
+
+
+def _loops(reply: Reply) -> bool:
+    if reply.trigger.depth >= DEEPEST:
+        return True
+    lately = Reply.objects.filter(
+        conversation=reply.conversation_id,
+        trigger__persona__isnull=False,
+        created_at__gt=timezone.now() - timedelta(minutes=1),
+    )
+    return lately.count() > MOST_A_MINUTE
+
+
+def _path(conversation: Conversation) -> str:
+    return f"/admin/chat/conversation/{conversation.pk}/change/"
+
+
+def _call_somebody(reply: Reply) -> None:
+    alerts.alert(
+        key=f"human wanted {reply.conversation_id}",
+        title=f"Somebody asks {reply.persona.name} for a human",
+        path=_path(reply.conversation),
+    )
+
+
+@transaction.atomic
+def call_for_help(reply: Reply) -> None:
+    """Stop the persona here, show where help is, and call a person. Once per stop."""
+    # The conditional update lets one of several answers in a row do it.
+    changed = Conversation.objects.filter(pk=reply.conversation_id, stopped_for="").update(
+        stopped_for="distress", generation=F("generation") + 1
+    )
+    if not changed:
+        return
+    takeover.say(reply.conversation_id, settings.CHAT_HELP_TEXT)
+    takeover.members_changed(reply.conversation_id, by=0)
+    # The words themselves stay in the conversation: alerts leave the house.
+    alerts.alert(
+        key=f"distress {reply.conversation_id}",
+        title=f"Somebody who writes to {reply.persona.name} may be in danger",
+        body="The persona has stopped there. Please read the conversation and answer.",
+        path=_path(reply.conversation),
+        level="critical",
+    )

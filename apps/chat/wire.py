@@ -1,0 +1,193 @@
+"""How bytes reach a socket: encode and frame once, write to all, and cut who does not read.
+
+Frames from server to client are not masked, so one message is the same bytes for everybody.
+`GatorProtocol` is uvicorn's own WebSocket protocol with two doors more, offered as the ASGI
+extension `gator.wire`: writing bytes that are framed already, and hearing of a text frame without
+a queue between. Behind any other ASGI server (daphne in `runserver`, the tests' communicator) the
+same code sends by ordinary ASGI events.
+"""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+import structlog
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+log = structlog.get_logger(__name__)
+
+EXTENSION = "gator.wire"
+_quiet = logging.getLogger("gator.sockets")
+_quiet.setLevel(logging.WARNING)
+Listener = Callable[[str | None], None]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def framed(payload: bytes) -> bytes:
+    """One final, unmasked text frame (RFC 6455, section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81" + bytes((length,)) + payload
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2) + payload
+    return b"\x81\x7f" + struct.pack("!Q", length) + payload
+
+
+class Batch:
+    """Some frames for the same receivers, joined once."""
+
+    __slots__ = ("bytes", "texts")
+
+    def __init__(self, texts: Iterable[bytes]) -> None:
+        self.texts = list(texts)
+        self.bytes = b"".join(map(framed, self.texts))
+
+
+class Socket(Protocol):
+    """One client's socket, bounded: `send` never waits, and False means that it was cut."""
+
+    def send(self, batch: Batch) -> bool: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+    def listen(self, listener: Listener) -> bool:
+        """Call `listener` with each text frame; False when frames come by `receive()` instead."""
+        ...
+
+
+class GatorProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol with the extension `gator.wire`; start with `--ws` and this class."""
+
+    listener: Listener | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Three lines for every socket that opens would be most of the log.
+        self.logger = self.conn.logger = _quiet
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if scope := getattr(self, "scope", None):
+            # The application's task has been made but has not run yet.
+            scope["extensions"][EXTENSION] = self
+
+    def send_receive_event_to_app(self) -> None:
+        if self.listener is None:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type != "text":
+            self.listener(None)
+            return
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError:
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+            return
+        self.listener(text)
+
+
+class DirectSocket:
+    """Writes framed bytes to uvicorn's transport."""
+
+    __slots__ = ("_limit", "_protocol", "_write")
+
+    def __init__(self, protocol: GatorProtocol, limit: int) -> None:
+        self._protocol = protocol
+        self._write = protocol.transport.write
+        self._limit = limit
+
+    def send(self, batch: Batch) -> bool:
+        protocol = self._protocol
+        if protocol.close_sent or protocol.disconnected:
+            return False
+        # `writable` falls at the transport's own mark (64 KB): only then is asking worth it.
+        if not protocol.writable.is_set():
+            waiting = protocol.transport.get_write_buffer_size()
+            if waiting + len(batch.bytes) > self._limit:
+                # No close frame would get through either; its client resumes from the database.
+                protocol.transport.abort()
+                return False
+        self._write(batch.bytes)
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        protocol = self._protocol
+        if protocol.close_sent or protocol.disconnected or protocol.transport.is_closing():
+            return
+        protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        protocol.conn.send_close(code, reason)
+        self._write(b"".join(protocol.conn.data_to_send()))
+        protocol.close_sent = True
+        protocol.close_timer = protocol.loop.call_later(1.0, protocol.transport.close)
+
+    def listen(self, listener: Listener) -> bool:
+        self._protocol.listener = listener
+        return True
+
+
+class AsgiSocket:
+    """Sends by ASGI events from a bounded queue of its own."""
+
+    def __init__(self, send: Send, limit: int) -> None:
+        self._send = send
+        self._limit = limit
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._closing: tuple[int, str] | None = None
+        self._cut = False
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, batch: Batch) -> bool:
+        if self._cut or self._closing:
+            return False
+        self._size += len(batch.bytes)
+        if self._size > self._limit:
+            self._cut = True
+            self.close(1013, "too slow")
+            return False
+        self._waiting += batch.texts
+        self._wake()
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._wake()
+
+    def listen(self, listener: Listener) -> bool:
+        return False
+
+    def _wake(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting and not self._cut:
+                texts, self._waiting = self._waiting, []
+                for text in texts:
+                    await self._send({"type": "websocket.send", "text": text.decode()})
+                    self._size -= len(text)
+                self._size = max(0, self._size) if self._waiting else 0
+            if self._closing:
+                code, reason = self._closing
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except Exception as error:
+            # The server says by an exception that the client has gone; the reader sees it too.
+            self._cut = True
+            log.debug("socket gone while sending", error=type(error).__name__)
+
+
+def open_socket(scope: Any, send: Send, *, limit: int) -> Socket:
+    """The best socket that the server under us offers."""
+    protocol = (scope.get("extensions") or {}).get(EXTENSION)
+    if isinstance(protocol, GatorProtocol):
+        return DirectSocket(protocol, limit)
+    return AsgiSocket(send, limit)

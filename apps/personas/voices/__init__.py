@@ -1,0 +1,1 @@
+"""Ways of writing for a persona, one file each; settings.VOICES names them."""
