@@ -315,6 +315,7 @@ REST_FRAMEWORK = {
         "anon": env.rate("THROTTLE_ANON", "60/min"),
         "user": env.rate("THROTTLE_USER", "1200/min"),
         "sign-in": env.rate("THROTTLE_SIGN_IN", "10/min"),
+        "sign-up": env.rate("THROTTLE_SIGN_UP", "10/hour"),
     },
     # How many proxies of our own stand in front: only their X-Forwarded-For is believed.
     "NUM_PROXIES": env.integer("TRUSTED_PROXIES", 0),

@@ -1,7 +1,8 @@
-"""The addresses of chat over HTTP."""
+"""The addresses of chat: its API, its pages, the door, and each persona's public page."""
 
 from django.urls import include, path, re_path
 
+from apps.chat import entrance, pages
 from apps.chat.api.conversations import ConversationViewSet, MembersView, MemberView
 from apps.chat.api.messages import (
     AttachmentContentView,
@@ -43,4 +44,16 @@ api = [
     *router.urls,
 ]
 
-urlpatterns = [path("api/v1/chat/", include(api))]
+urlpatterns = [
+    path("api/v1/chat/", include(api)),
+    re_path("^sign-in/?$", entrance.SignIn.as_view(), name="sign-in"),
+    re_path("^sign-up/?$", entrance.sign_up, name="sign-up"),
+    re_path("^sign-out/?$", entrance.SignOut.as_view(), name="sign-out"),
+    re_path("^@(?P<handle>[a-z0-9_]{1,40})/?$", entrance.persona_page, name="persona"),
+    re_path("^@(?P<handle>[a-z0-9_]{1,40})/talk/?$", entrance.talk, name="talk"),
+    re_path("^chat/?$", pages.chat, name="chat"),
+    re_path(f"^chat/(?P<conversation_id>{UUID_PATTERN})/?$", pages.chat, name="conversation"),
+    path("chat/data/conversations/", pages.conversations),
+    path("chat/data/<uuid:conversation_id>/log/", pages.log),
+    path("chat/data/<uuid:conversation_id>/human/", pages.ask_for_a_human),
+]

@@ -1,0 +1,32 @@
+"""The fan's button for a human: said in the conversation, and told to the team."""
+
+from django.db import transaction
+
+from apps.chat import takeover
+from apps.chat.models import Conversation, Message
+from apps.core import alerts
+from apps.core.models import User
+
+ASKED = "{name} asked for a human. The team has been told, and answers here as soon as it can."
+# Asking again before this many more messages changes nothing that anybody would see.
+LATELY = 20
+
+
+def ask_for_a_human(*, conversation: Conversation, by: User) -> None:
+    """Tell the team that this fan wants a person, and say in the conversation that it was told."""
+    if conversation.holder == Conversation.Holder.HUMAN or conversation.persona is None:
+        return
+    words = ASKED.format(name=by.shown_name)
+    with transaction.atomic():
+        row = Conversation.objects.select_for_update().get(pk=conversation.pk)
+        asked_lately = Message.objects.filter(
+            conversation=row, kind=Message.Kind.NOTICE, content=words, seq__gt=row.last_seq - LATELY
+        )
+        if asked_lately.exists():
+            return
+        takeover.say(row.pk, words)
+        alerts.alert(
+            key=f"human wanted {row.pk}",
+            title=f"Somebody asks {conversation.persona.name} for a human",
+            path=f"/chat/{row.pk}/",
+        )
