@@ -4,10 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.password_validation import (
-    password_validators_help_texts,
-    validate_password,
-)
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
@@ -47,6 +44,7 @@ class SignUpForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Password"),
         strip=False,
         max_length=256,
+        help_text=_("At least 8 characters, and nothing that is easy to guess."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     website = forms.CharField(
@@ -58,10 +56,6 @@ class SignUpForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("username", "first_name")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["password"].help_text = " ".join(password_validators_help_texts())
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]

@@ -8,6 +8,7 @@ const SILENCE = 1_200;
 export class Banner {
   #tick = 0;
   #quiet = 0;
+  #lostAt = 0;
 
   constructor({ line }) {
     this.line = line;
@@ -20,7 +21,9 @@ export class Banner {
     clearTimeout(this.#quiet);
     const { state } = this.line;
     document.documentElement.dataset.line = state;
+    if (state === "offline") this.#lostAt ||= Date.now();
     if (state === "online") {
+      this.#lostAt = 0;
       this.box.hidden = true;
     } else if (state === "signed-out") {
       const back = `/sign-in/?${new URLSearchParams({ next: location.pathname })}`;
@@ -28,8 +31,7 @@ export class Banner {
     } else if (state === "refused") {
       this.#show("bad", "The studio does not accept a connection from this address.", button("Reload", () => location.reload()));
     } else if (state === "offline") {
-      const wait = this.box.hidden ? SILENCE : 0;
-      this.#quiet = setTimeout(() => this.#count(), wait);
+      this.#quiet = setTimeout(() => this.#count(), this.#lostAt + SILENCE - Date.now());
     } else if (!this.box.hidden) {
       this.#show("", "Connecting");
     }
