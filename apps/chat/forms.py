@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -15,6 +15,9 @@ from apps.core.models import User
 class SignInForm(AuthenticationForm):
     """User name and password."""
 
+    username = UsernameField(
+        label=_("User name"), widget=forms.TextInput(attrs={"autofocus": True})
+    )
     error_messages: ClassVar[dict[str, Any]] = {
         "invalid_login": _("This user name and password do not fit together."),
         "inactive": _("This account is closed."),

@@ -115,7 +115,7 @@ function noticeItem(message) {
 /** A message that is on its way. */
 export function pendingItem(item, { isOnline, retry, discard }) {
   const node = el("li", { class: `msg mine pending${item.error ? " failed" : ""}`, tabindex: "-1" });
-  node.append(el("span", { class: "visually-hidden" }, "You, not sent yet:"), el("div", { class: "bubble" }, fromText(item.content)));
+  node.append(el("span", { class: "visually-hidden" }, "You, not sent yet:"), el("div", { class: "bubble" }, fromText(item.content), item.attachment_ids?.length ? el("p", {}, `${item.attachment_ids.length} attached`) : null));
   if (item.error) {
     node.append(
       el(

@@ -13,10 +13,12 @@ export class Composer extends EventTarget {
   #editing = null;
   #keeping = 0;
 
-  constructor({ store, ownTyping }) {
+  constructor({ store, ownTyping, files }) {
     super();
     this.store = store;
     this.ownTyping = ownTyping;
+    this.files = files;
+    files.addEventListener("changed", () => this.#show());
     this.field = part("words");
     part("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -68,7 +70,8 @@ export class Composer extends EventTarget {
     this.field.placeholder = `Message ${name}`;
     part("words-label").textContent = `Message ${name}`;
     this.#show();
-    if (!isTouch.matches) this.focus();
+    // After everybody has heard that another conversation is open, and shows it.
+    if (!isTouch.matches) queueMicrotask(() => this.focus());
   }
 
   #keep() {
@@ -105,7 +108,8 @@ export class Composer extends EventTarget {
     count.textContent = left >= 0 ? `${left} left` : `${-left} too many`;
     count.classList.toggle("bad", left < 0);
     field.setAttribute("aria-invalid", String(left < 0));
-    part("send").disabled = left < 0 || !field.value.trim();
+    const something = field.value.trim() || (!this.files.isEmpty && !this.#editing);
+    part("send").disabled = left < 0 || !something || this.files.isUploading;
   }
 
   #key(event) {
@@ -124,7 +128,7 @@ export class Composer extends EventTarget {
 
   #submit() {
     const content = this.field.value.trim();
-    if (!content || points(this.field.value) > this.store.longest) return;
+    if (part("send").disabled) return;
     this.ownTyping.stop();
     const editing = this.#editing;
     if (editing) {
@@ -135,7 +139,8 @@ export class Composer extends EventTarget {
     this.field.value = "";
     this.#keep();
     this.#show();
-    this.dispatchEvent(new CustomEvent("send", { detail: content }));
+    const attachment_ids = this.files.take();
+    this.dispatchEvent(new CustomEvent("send", { detail: { content, attachment_ids } }));
   }
 
   // -- Changing a message ------------------------------------------------------------------------

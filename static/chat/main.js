@@ -5,6 +5,7 @@ import { About } from "./about.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { button, el, part, toast, whenClicked } from "./dom.js";
+import { Files } from "./files.js";
 import { Log } from "./log.js";
 import { Notifications, announce } from "./notifications.js";
 import { Outbox } from "./outbox.js";
@@ -56,13 +57,13 @@ const actions = {
   },
 };
 
-const composer = new Composer({ store, ownTyping });
+const composer = new Composer({ store, ownTyping, files: new Files({ store }) });
 const log = new Log({ store, outbox, replies, line, actions });
 
-composer.addEventListener("send", ({ detail: content }) => {
+composer.addEventListener("send", ({ detail }) => {
   const { current } = store;
   current.newFrom = null;
-  outbox.add({ conversation_id: current.id, content });
+  outbox.add({ conversation_id: current.id, ...detail });
   log.toEnd();
 });
 composer.addEventListener("edited", ({ detail: { message, content } }) => {

@@ -9,6 +9,15 @@ const MOST_TRIES = 4;
 /** Errors after which the same message may well be stored a moment later. */
 const PASSING = new Set(["unavailable", "rate_limited"]);
 
+/** A random UUID; browsers offer their own only over HTTPS and on localhost. */
+function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0"));
+  hex[6] = `4${hex[6][1]}`;
+  hex[8] = `a${hex[8][1]}`;
+  return hex.join("").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
 export class Outbox extends EventTarget {
   #items = new Map();
   #timers = new Map();
@@ -39,8 +48,9 @@ export class Outbox extends EventTarget {
       .sort((a, b) => a.at - b.at);
   }
 
-  add({ conversation_id, content }) {
-    const item = { client_id: crypto.randomUUID(), conversation_id, content, at: Date.now(), error: "", tries: 0 };
+  add({ conversation_id, content, attachment_ids = [] }) {
+    const kept = { client_id: newId(), conversation_id, content, attachment_ids, at: Date.now() };
+    const item = { ...kept, error: "", tries: 0 };
     this.#items.set(item.client_id, item);
     this.#keep(item);
     this.#send(item);
@@ -48,18 +58,21 @@ export class Outbox extends EventTarget {
     return item;
   }
 
-  #keep({ client_id, conversation_id, content, at }) {
+  #keep({ client_id, conversation_id, content, attachment_ids, at }) {
+    const kept = JSON.stringify({ client_id, conversation_id, content, attachment_ids, at });
     try {
-      localStorage.setItem(this.prefix + client_id, JSON.stringify({ client_id, conversation_id, content, at }));
+      localStorage.setItem(this.prefix + client_id, kept);
     } catch {
       // A full or forbidden storage: the message still goes out from here.
     }
   }
 
   #send(item) {
-    const { client_id, conversation_id, content } = item;
+    const { client_id, conversation_id, content, attachment_ids } = item;
     clearTimeout(this.#timers.get(client_id));
-    if (!this.line.send({ type: "send_message", conversation_id, content, client_id })) return;
+    const frame = { type: "send_message", conversation_id, content, client_id };
+    if (attachment_ids?.length) frame.attachment_ids = attachment_ids;
+    if (!this.line.send(frame)) return;
     item.tries += 1;
     const timer = setTimeout(() => {
       if (this.line.state === "online") this.#fail(item, "No answer came from the studio.");

@@ -11,7 +11,9 @@ export class Room {
     this.human.addEventListener("click", () => askForAHuman(store.current));
     this.holdButton.addEventListener("click", () => hold(store.current));
     const draw = oncePerFrame(() => this.#draw());
-    for (const name of ["opened", "holder", "conversations", "read"]) store.addEventListener(name, draw);
+    // At once: what is opened must be there before anything in it takes the focus.
+    store.addEventListener("opened", () => this.#draw());
+    for (const name of ["holder", "conversations", "read"]) store.addEventListener(name, draw);
     presence.addEventListener("changed", draw);
     replies.addEventListener("changed", draw);
     line.addEventListener("state", draw);
