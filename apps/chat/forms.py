@@ -1,7 +1,5 @@
 """The forms at the door: signing in and signing up."""
 
-from typing import Any, ClassVar
-
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.password_validation import validate_password
@@ -18,7 +16,7 @@ class SignInForm(AuthenticationForm):
     username = UsernameField(
         label=_("User name"), widget=forms.TextInput(attrs={"autofocus": True})
     )
-    error_messages: ClassVar[dict[str, Any]] = {
+    error_messages = {
         "invalid_login": _("This user name and password do not fit together."),
         "inactive": _("This account is closed."),
     }
@@ -88,7 +86,7 @@ class SignUpForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("password", error)
 
     def save(self, commit: bool = True) -> User:
-        user = super().save(commit=False)
+        user: User = super().save(commit=False)
         user.set_password(self.cleaned_data["password"])
         if commit:
             user.save()

@@ -31,7 +31,7 @@ def _for_members(
 
     @never_cache
     @wraps(view)
-    def answer(request: HttpRequest, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+    def answer(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
         if not isinstance(request.user, User):
             return JsonResponse({"message": "Sign in first."}, status=401)
         return view(request.user, request, *args, **kwargs)
@@ -57,7 +57,7 @@ def _number(request: HttpRequest, name: str) -> int | None:
 @login_required(login_url="sign-in")
 @never_cache
 @ensure_csrf_cookie
-@csp_update(NO_HTML_FROM_TEXT)  # type: ignore[arg-type]
+@csp_update(NO_HTML_FROM_TEXT)
 @require_safe
 def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
     """The page: its frame, and what it begins with as data."""

@@ -321,7 +321,9 @@ def test_changing_deleting_reacting(cast: Cast) -> None:
 def test_a_picture_is_sent_and_a_program_is_not(cast: Cast) -> None:
     amira, jonas = cast.page("amira", "direct"), cast.page("jonas", "direct")
     field = amira.locator('[data-part="file"]')
-    field.set_input_files({"name": "run.exe", "mimeType": "image/png", "buffer": b"MZ\x90\x00\xff" * 50})
+    field.set_input_files(
+        {"name": "run.exe", "mimeType": "image/png", "buffer": b"MZ\x90\x00\xff" * 50}
+    )
     expect(amira.locator(".files .failed")).to_contain_text("run.exe")
     amira.get_by_role("button", name="Leave out run.exe").click()
     field.set_input_files({"name": "leaf.png", "mimeType": "image/png", "buffer": PIXEL})
