@@ -21,6 +21,12 @@ export class Banner {
     clearTimeout(this.#quiet);
     const { state } = this.line;
     document.documentElement.dataset.line = state;
+    // On a narrow screen the list stands alone, without the banner.
+    const words = { online: "", offline: "Not connected", "signed-out": "Signed out", refused: "Refused" }[state];
+    if (state !== "connecting") {
+      part("line").textContent = words;
+      part("line").hidden = !words;
+    }
     if (state === "offline") this.#lostAt ||= Date.now();
     if (state === "online") {
       this.#lostAt = 0;

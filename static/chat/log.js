@@ -1,7 +1,7 @@
 // The messages of the open conversation: which items there are, in what order, and where the
 // reader is in them. Items are kept by key and only made anew when what they show has changed.
 
-import { el, oncePerFrame, part } from "./dom.js";
+import { oncePerFrame, part } from "./dom.js";
 import { answerItem, dayItem, messageItem, newItem, pendingItem, streamOf } from "./bubble.js";
 import { dayName, dayOf } from "./times.js";
 
@@ -13,6 +13,7 @@ const NEAR = 48;
 export class Log extends EventTarget {
   #items = new Map();
   #atEnd = true;
+  #top = 0;
   #unseen = 0;
   #shownVersions = new Map();
   #drawnId = null;
@@ -204,8 +205,11 @@ export class Log extends EventTarget {
   }
 
   #scrolled() {
-    const left = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
-    const atEnd = left < NEAR;
+    const { scrollTop, scrollHeight, clientHeight } = this.box;
+    const isUpward = scrollTop < this.#top;
+    this.#top = scrollTop;
+    // Words that came since the last frame take the end away, but only a reader leaves it.
+    const atEnd = scrollHeight - scrollTop - clientHeight < NEAR || (this.#atEnd && !isUpward);
     if (atEnd === this.#atEnd) return;
     this.#atEnd = atEnd;
     this.#setUnseen(atEnd ? 0 : this.#unseen);
@@ -263,6 +267,3 @@ function same(a, b) {
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((each, at) => each === b[at]);
   return a === b;
 }
-
-/** What the log shows while there is nothing. */
-export const emptyLog = () => el("li", { class: "nothing" }, "Nothing has been said here yet.");

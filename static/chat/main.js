@@ -84,10 +84,7 @@ async function tried(work, done) {
 }
 
 const askForAHuman = ({ id }) => tried(api.askForAHuman(id), "The team has been told.");
-const hold = ({ id, holder, holder_id }) => {
-  const mine = holder === "human" && holder_id === store.me.id;
-  tried(holder === "human" && (mine || store.me.is_staff) ? api.handBack(id) : api.takeOver(id));
-};
+const hold = ({ id, holder }) => tried(holder === "human" ? api.handBack(id) : api.takeOver(id));
 
 // -- Going from one conversation to another ------------------------------------------------------
 

@@ -709,6 +709,21 @@ def test_an_answer_streams_without_pulling_and_is_said_once(play: Play) -> None:
     expect(said).to_contain_text("Luna, AI persona: word0")
 
 
+def test_who_is_at_the_end_stays_there_while_words_come(play: Play) -> None:
+    page, server = play()
+    server.start()
+    words = "Line after line after line of an answer that does not end yet.\n\n"
+    for number in range(40):
+        server.reply("reply_delta", at=number * len(words), text=words)
+        if number % 8 == 0:
+            page.locator("#words").fill("a draft that grows\n" * (number // 8))
+            page.wait_for_timeout(40)
+    _until(page, lambda: page.locator(".answer .bubble p").count() == 40)
+    page.wait_for_timeout(100)
+    assert is_at_end(page)
+    page.locator("#words").fill("")
+
+
 def test_escape_stops_an_answer(play: Play) -> None:
     page, server = play()
     server.start()
