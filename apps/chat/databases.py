@@ -4,6 +4,7 @@ Channels' own helper closes the connection after every call; here that would be 
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -47,8 +48,15 @@ def close_all() -> None:
     global _pool
     if _pool is not None:
         pool, _pool = _pool, None
-        for _ in range(THREADS * 4):
-            pool.submit(connection.close)
+        # All meet before they go on, so that each thread closes its own and none closes twice.
+        everybody = threading.Barrier(THREADS)
+
+        def close() -> None:
+            everybody.wait(timeout=10)
+            connection.close()
+
+        for _ in range(THREADS):
+            pool.submit(close)
         pool.shutdown()
 
 

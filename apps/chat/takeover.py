@@ -81,7 +81,11 @@ def _drop_what_is_written(row: Conversation) -> None:
 @transaction.atomic
 def give_back(conversation_id: UUID, *, by: User) -> Conversation:
     """The persona answers again, and may after a stop for distress."""
-    row = Conversation.objects.select_for_update().select_related("persona").get(pk=conversation_id)
+    row = (
+        Conversation.objects.select_for_update(of=("self",))
+        .select_related("persona")
+        .get(pk=conversation_id)
+    )
     if row.holder == Conversation.Holder.AI and not row.stopped_for:
         return row
     row.holder, row.held_by, row.stopped_for = Conversation.Holder.AI, None, ""
