@@ -110,6 +110,7 @@ async def remote(port: int, user: User) -> Any:
 def test_everything_crosses_between_two_processes(
     webs: list[int], group: Conversation, talk: Conversation, fan: User, other_fan: User
 ) -> None:
+    assert talk.persona is not None
     Fact.objects.create(persona=talk.persona, text="My cat is called Biscuit.")
 
     async def run() -> None:
