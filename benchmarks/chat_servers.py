@@ -38,7 +38,13 @@ def free_port() -> int:
 def running(command: list[str], port: int, env: dict[str, str]) -> Iterator[int]:
     """A server on its own core; gives its pid."""
     pinned = ["taskset", "-c", str(SERVER_CORE)] if (os.cpu_count() or 1) > 1 else []
-    server = subprocess.Popen([*pinned, *command], cwd=ROOT, env={**os.environ, **env})
+    server = subprocess.Popen(
+        [*pinned, *command],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + 60
         while True:

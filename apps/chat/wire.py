@@ -189,5 +189,8 @@ def open_socket(scope: Any, send: Send, *, limit: int) -> Socket:
     """The best socket that the server under us offers."""
     protocol = (scope.get("extensions") or {}).get(EXTENSION)
     if isinstance(protocol, GatorProtocol):
+        # The handshake is over; kept, it would be some 3 KB of every idle socket.
+        scope["headers"] = []
+        del protocol.request, protocol.response
         return DirectSocket(protocol, limit)
     return AsgiSocket(send, limit)
