@@ -32,6 +32,10 @@ class Client(threading.Thread):
         self.repeats, self.answers, self.refusals = 0, 0, list[str]()
 
     def run(self) -> None:
+        with self.http:
+            self._schedule_all()
+
+    def _schedule_all(self) -> None:
         token = ""
         at = (timezone.now() + timedelta(hours=1)).isoformat()
         while self.answers < POSTS_EACH:
@@ -83,6 +87,8 @@ def test_a_repeated_request_is_one_post_while_the_web_is_killed(
         ).update(started_at=timezone.now() - timedelta(minutes=10))
     repeats = sum(client.repeats for client in clients)
     print(f"\n{killed} kills of the web, {repeats} repeated requests, {Post.objects.count()} posts")
+    for client in clients:
+        client.join()
     assert [client.refusals for client in clients] == [[]] * CLIENTS
     assert Post.objects.count() == CLIENTS * POSTS_EACH
     assert Post.objects.values("text").distinct().count() == CLIENTS * POSTS_EACH
