@@ -34,7 +34,9 @@ def embedded_url(var: Path) -> str:
 
 
 def celery_url(redis_url: str) -> str:
-    """The same address as Celery writes it: only unix sockets differ."""
+    """The same address as Celery writes it: unix sockets differ, and TLS must be spelled out."""
+    if redis_url.startswith("rediss://") and "ssl_cert_reqs=" not in redis_url:
+        return f"{redis_url}{'&' if '?' in redis_url else '?'}ssl_cert_reqs=required"
     if not redis_url.startswith("unix://"):
         return redis_url
     path, _, query = redis_url.removeprefix("unix://").partition("?")
