@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
+from tests.browsing import PATIENCE_MS
 from tests.studio import Studio
 
 PASSWORD = "correct horse battery staple"
@@ -175,7 +176,7 @@ class Cast:
         options = {"viewport": {"width": 1280, "height": 800}} | options
         context = self.browser.new_context(**options)
         self.stack.callback(context.close)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         if who:
             context.add_cookies(
                 [{"name": "sessionid", "value": self.ids["sessions"][who], "url": self.studio.url}]

@@ -7,7 +7,7 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -191,10 +191,10 @@ class AttachmentContentView(ChatView):
         rows = Attachment.objects.select_related("message").filter(pk=attachment_id)
         row = rows.first()
         if row is None or (row.message is not None and not row.message.is_readable):
-            return Response(status=404)
+            raise NotFound("There is no such file.")
         conversation_or_404(self.actor, row.conversation_id)
         if row.message is None and row.uploaded_by_id != self.actor.pk:
-            return Response(status=404)
+            raise NotFound("There is no such file.")
         return FileResponse(
             row.file.open("rb"),
             as_attachment=row.mime not in INLINE,
