@@ -59,10 +59,9 @@ def settle(backup: Backup, note: Journal) -> None:
     """
     Session.objects.all().delete()
     Lease.objects.all().delete()
-    # The rows of that time say that this very backup is still under way.
-    BackupRun.objects.under_way().update(
-        state=BackupRun.State.FAILED, error="This database was restored from it."
-    )
+    # The row of that time says that this very backup is still under way; its manifest, which
+    # the index reads now, knows better.
+    BackupRun.objects.under_way().delete()
     try:
         index.sync()
     except (BackupError, OSError) as error:

@@ -122,7 +122,7 @@ def test_a_long_folder_gets_a_short_private_place_for_sockets(tmp_path: Path) ->
     ("url", "for_celery"),
     [
         ("unix:///run/v.sock?db=3", "redis+socket:///run/v.sock?virtual_host=3"),
-        ("rediss://:secret@host:6380/1", "rediss://:secret@host:6380/1"),
+        ("rediss://:secret@host:6380/1", "rediss://:secret@host:6380/1?ssl_cert_reqs=required"),
     ],
 )
 def test_the_same_redis_in_celerys_dialect(url: str, for_celery: str) -> None:
