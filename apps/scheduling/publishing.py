@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 # How many deliveries one wake-up carries: they share the claim and the commits.
 BATCH = 25
+GATHER_SECONDS = 0.02
 # A wake-up may be a little early by its own clock; it waits this long at most.
 EARLY = timedelta(seconds=1)
 
@@ -133,7 +134,9 @@ def _carry_out(claim: UUID, deliveries: list[Delivery]) -> Iterator[list[Done]]:
         }
         sending: dict[Future[Any], Delivery] = {}
         while preparing or sending:
-            done, _ = wait([*preparing, *sending], return_when=FIRST_COMPLETED)
+            wait([*preparing, *sending], return_when=FIRST_COMPLETED)
+            # Those that end within a moment of each other share a commit.
+            done, _ = wait([*preparing, *sending], timeout=GATHER_SECONDS)
             ready: list[Job] = []
             results: list[Done] = []
             for future in done:
