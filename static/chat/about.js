@@ -9,6 +9,7 @@ const KEY = "gator.about";
 
 export class About {
   #memories = null;
+  #changes = 0;
   #loadedFor = null;
 
   constructor({ store, presence, replies }) {
@@ -50,8 +51,11 @@ export class About {
   async #reload() {
     const conversation = this.store.current;
     if (!this.isOpen || conversation?.kind !== "persona" || !conversation.is_mine) return;
+    const changes = this.#changes;
     try {
       const memories = await api.memories(conversation.persona.id);
+      // What was read before the fan changed one would bring the old words back.
+      if (changes !== this.#changes) return this.#reload();
       if (conversation !== this.store.current) return;
       this.#memories = memories;
       this.#loadedFor = conversation.id;
@@ -59,7 +63,7 @@ export class About {
       return;
     }
     // Never under the hands of somebody who is correcting one.
-    if (!this.box.contains(document.activeElement) || !document.activeElement.matches("input")) this.#draw();
+    if (!this.box.querySelector("form")) this.#draw();
   }
 
   #draw() {
@@ -125,7 +129,7 @@ export class About {
       {},
       el("div", {}, el("span", { class: "topic" }, memory.about), el("p", { dir: "auto" }, memory.text)),
       iconButton("edit", `Correct: ${memory.text}`, () => row.replaceWith(this.#form(memory, row))),
-      iconButton("trash", `Erase: ${memory.text}`, () => this.#erase(memory, conversation)),
+      iconButton("trash", `Erase: ${memory.text}`, () => this.#erase(memory)),
     );
     return row;
   }
@@ -138,10 +142,9 @@ export class About {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        Object.assign(memory, await api.correctMemory(memory.id, field.value.trim()));
+        const corrected = await api.correctMemory(memory.id, field.value.trim());
+        this.#changed(this.#memories.map((each) => (each.id === memory.id ? corrected : each)));
         toast("Corrected");
-        field.blur();
-        this.#draw();
       } catch (error) {
         toast(error.message);
       }
@@ -158,13 +161,18 @@ export class About {
   async #erase(memory) {
     try {
       await api.eraseMemory(memory.id);
-      toast("Erased");
     } catch (error) {
-      toast(error.message);
+      return toast(error.message);
     }
-    this.#memories = this.#memories.filter((each) => each !== memory);
-    this.#draw();
+    this.#changed(this.#memories.filter((each) => each.id !== memory.id));
+    toast("Erased");
     this.box.focus();
+  }
+
+  #changed(memories) {
+    this.#changes += 1;
+    this.#memories = memories;
+    this.#draw();
   }
 
   async #eraseAll(conversation) {
@@ -173,10 +181,10 @@ export class About {
     if (!sure) return;
     try {
       for (const each of this.#memories) await api.eraseMemory(each.id);
-      this.#memories = await api.memories(conversation.persona.id);
     } catch (error) {
       toast(error.message);
     }
-    this.#draw();
+    this.#changes += 1;
+    this.#reload();
   }
 }
