@@ -68,8 +68,8 @@ def draft(
 
 
 def media_of(post: Post) -> list[Media]:
-    """The post's media in their order; uses what was prefetched."""
-    return [each.media for each in post.postmedia_set.all()]
+    """The post's media in their order."""
+    return [each.media for each in post.attached]
 
 
 def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.personas import services as personas
-from apps.scheduling import composing, publishing, retrying
+from apps.scheduling import composing, outcomes, retrying
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
@@ -90,7 +90,7 @@ def _give_up_the_late(now: datetime) -> int:
         row = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED, too_late_at__lte=now)
         if row.update(**changes) and not delivery.maybe_sent:
             missed += 1
-            publishing.tell_people(delivery, State.MISSED, why=_what_held(delivery))
+            outcomes.tell_people(delivery, State.MISSED, why=_what_held(delivery))
     return missed
 
 
@@ -134,11 +134,7 @@ def _claim() -> tuple[UUID, list[Delivery]]:
         Delivery.objects.filter(pk__in=chosen, state=State.UNCONFIRMED).update(
             claim=claim, lease_until=now + settings.PUBLISHING_LEASE
         )
-    claimed = (
-        Delivery.objects.filter(claim=claim)
-        .select_related("post__persona", "account")
-        .prefetch_related("post__postmedia_set__media", "attempts")
-    )
+    claimed = Delivery.objects.filter(claim=claim).with_content().prefetch_related("attempts")
     return claim, list(claimed)
 
 
@@ -206,7 +202,7 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
     finding: tuple[str, str] | None = None
     why = ""
     if isinstance(answer, Receipt):
-        changes = publishing.as_published(answer, now)
+        changes = outcomes.as_published(answer, now)
         finding = (Attempt.Outcome.FOUND, f"It is there: {answer.url or answer.remote_id}")
     elif answer is None:
         changes = {"state": State.SCHEDULED, "maybe_sent": False, "due_at": now}
@@ -242,6 +238,6 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
                 detail=finding[1],
             )
         if isinstance(answer, Receipt):
-            personas.remember([publishing.memory(delivery, answer, now)])
-    publishing.tell_people(delivery, state, why)
+            personas.remember([outcomes.memory(delivery, answer, now)])
+    outcomes.tell_people(delivery, state, why)
     return state

@@ -21,7 +21,7 @@ from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import composing, publishing, tasks, uploads
+from apps.scheduling import composing, outcomes, tasks, uploads
 from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
@@ -287,9 +287,9 @@ def resolve_delivery(
         if row is None:
             raise WrongState("This delivery does not wait for a decision.")
         if answer == "posted":
-            waiting.update(**publishing.as_published(Receipt(remote_id="", url=url), now))
+            waiting.update(**outcomes.as_published(Receipt(remote_id="", url=url), now))
             row.refresh_from_db()
-            personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
+            personas.remember([outcomes.memory(row, Receipt(remote_id="", url=url), now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
             _send_soon(waiting, about=row, by=by, action="post again")
