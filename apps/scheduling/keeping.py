@@ -17,7 +17,7 @@ from apps.core.errors import Refused, WrongState
 from apps.core.models import User
 from apps.personas.models import Persona
 from apps.scheduling import composing
-from apps.scheduling.models import Delivery, Media, Post, SocialAccount
+from apps.scheduling.models import Delivery, Media, Occurrence, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Publisher
 from apps.scheduling.services import Draft, set_credentials
@@ -165,6 +165,8 @@ def remove_post(post: Post, *, by: User | None) -> None:
                 "Part of this post is out or on its way; it stays, and cancel stops the rest."
             )
         pk = post.pk
+        # Deleted on purpose: its series does not make it anew.
+        Occurrence.objects.filter(post=post).update(state=Occurrence.State.SKIPPED)
         post.delete()
         post.pk = pk
         audit.record(actor=by, action="delete post", about=post)

@@ -11,6 +11,9 @@ from django.utils import timezone
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
+from apps.scheduling.plans import Occurrence as Occurrence
+from apps.scheduling.plans import Series as Series
+from apps.scheduling.plans import SeriesMedia as SeriesMedia
 
 DAY = timedelta(days=1)
 

@@ -5,8 +5,7 @@ Refusals are `Refused`, with the fields they concern; nothing is stored then.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -20,83 +19,25 @@ from apps.core.errors import WrongState as WrongState
 from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
-from apps.personas.models import Persona
-from apps.scheduling import composing, publishing, tasks, uploads
-from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
+from apps.scheduling import composing, drafting, publishing, tasks, uploads
+from apps.scheduling.drafting import Draft as Draft
+from apps.scheduling.drafting import problems_of as problems_of
+from apps.scheduling.models import Attempt, Delivery, Media, Occurrence, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
 
 State = Delivery.State
 
-# A time that was "now" when somebody pressed the button is not yet the past.
-GRACE = timedelta(minutes=1)
 # What is due sooner than the sweep would find it is woken by the request itself.
 WAKE_WITHIN = tasks.LOOKAHEAD
-OVERRIDABLE = frozenset({"text", "link", "hashtags"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A post as somebody wants it: content, where and when."""
-
-    persona: Persona
-    accounts: Sequence[SocialAccount]
-    scheduled_at: datetime
-    text: str = ""
-    link: str = ""
-    hashtags: Sequence[str] = ()
-    media: Sequence[Media] = ()
-    # Per account id: its own text, link or hashtags.
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    too_late_after: timedelta | None = DAY
 
 
 # -- Posts --------------------------------------------------------------------------------------
 
 
-def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
-    """Everything that keeps this draft from being scheduled; empty when it may be."""
-    problems = []
-    if draft.scheduled_at < timezone.now() - GRACE:
-        problems.append(("scheduled_at", "in_the_past", "This time has passed."))
-    if draft.too_late_after is not None and draft.too_late_after <= timedelta():
-        problems.append(("too_late_after", "not_positive", "Give a time above zero, or none."))
-    if not draft.persona.is_active:
-        problems.append(("persona", "inactive", f"{draft.persona} is not active."))
-    if not draft.accounts:
-        problems.append(("accounts", "required", "Choose at least one account."))
-    if len({account.pk for account in draft.accounts}) != len(draft.accounts):
-        problems.append(("accounts", "repeated", "An account is listed twice."))
-    known = {str(account.pk) for account in draft.accounts}
-    for account_id, override in draft.overrides.items():
-        if account_id not in known:
-            message = f"{account_id} is not one of this post's accounts."
-            problems.append(("overrides", "unknown_account", message))
-        if unknown := set(override) - OVERRIDABLE:
-            message = f"{', '.join(sorted(unknown))} cannot be overridden."
-            problems.append(("overrides", "unknown_field", message))
-    if problems:
-        return problems
-    post = _post_of(draft, by=None)
-    for account in draft.accounts:
-        if account.persona_id != draft.persona.pk:
-            message = f"{account} is not an account of {draft.persona}."
-            problems.append(("accounts", "another_persona", message))
-            continue
-        if account.status == SocialAccount.Status.PAUSED:
-            problems.append(("accounts", "paused", f"{account} is paused."))
-        override = dict(draft.overrides.get(str(account.pk), {}))
-        for problem in composing.problems_of(
-            post=post, account=account, override=override, media=draft.media
-        ):
-            place = "overrides" if problem.field in override else problem.field
-            problems.append((place, problem.code, f"{account}: {problem.message}"))
-    return problems
-
-
 def measure(draft: Draft) -> dict[UUID, composing.Measure]:
     """How each account's network counts this draft, and what it would refuse."""
-    post = _post_of(draft, by=None)
+    post = drafting.post_of(draft, by=None)
     return {
         account.pk: composing.measure(
             post=post,
@@ -108,48 +49,14 @@ def measure(draft: Draft) -> dict[UUID, composing.Measure]:
     }
 
 
-def _post_of(draft: Draft, *, by: User | None) -> Post:
-    return Post(
-        persona=draft.persona,
-        text=draft.text,
-        link=draft.link,
-        hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
-        scheduled_at=draft.scheduled_at,
-        too_late_after=draft.too_late_after,
-        created_by=by,
-    )
-
-
 def schedule_post(draft: Draft, *, by: User | None) -> Post:
     """Store the post with one delivery per account, or raise Refused and store nothing."""
     if problems := problems_of(draft):
         raise Refused(*problems)
     with transaction.atomic():
-        post = _post_of(draft, by=by)
-        post.save()
-        _attach(post, draft.media)
-        deliveries = [
-            Delivery(
-                post=post,
-                account=account,
-                due_at=draft.scheduled_at,
-                too_late_at=post.too_late_at,
-                override=dict(draft.overrides.get(str(account.pk), {})),
-                key=publishers[account.network].new_key(),
-            )
-            for account in draft.accounts
-        ]
-        Delivery.objects.bulk_create(deliveries)
+        post, deliveries = drafting.store(draft, by=by)
         _wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
     return post
-
-
-def _attach(post: Post, media: Sequence[Media]) -> None:
-    if media:
-        PostMedia.objects.bulk_create(
-            PostMedia(post=post, media=each, position=position)
-            for position, each in enumerate(media)
-        )
 
 
 def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
@@ -178,11 +85,11 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
-        fresh = _post_of(draft, by=post.created_by)
+        fresh = drafting.post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
         fresh.save()
         post.postmedia_set.all().delete()
-        _attach(fresh, draft.media)
+        drafting.attach(fresh, draft.media)
         known = {row.account_id: row for row in rows}
         wanted = {account.pk: account for account in draft.accounts}
         post.deliveries.exclude(account__in=wanted).delete()
@@ -198,6 +105,8 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             row.error = row.error_code = ""
             row.changed_at = timezone.now()
             row.save()
+        # A post of a series that was written over is no longer changed with the series.
+        Occurrence.objects.filter(post=fresh).update(is_edited=True)
         audit.record(actor=by, action="change post", about=fresh)
         _wake_after_commit(
             list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at

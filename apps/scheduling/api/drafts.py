@@ -40,8 +40,8 @@ class Override(Strict):
     hashtags = Hashtags(required=False)
 
 
-class PostInput(Strict):
-    """A post: who says it, what, where and when."""
+class Content(Strict):
+    """What is said, by whom and where; when, its subclasses say."""
 
     persona = Id()
     text = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, required=False)
@@ -49,7 +49,6 @@ class PostInput(Strict):
     hashtags = Hashtags(required=False)
     accounts = serializers.ListField(child=Id(), allow_empty=False, max_length=MOST_ACCOUNTS)
     media = serializers.ListField(child=Id(), max_length=MOST_MEDIA, required=False)
-    scheduled_at = Moment()
     overrides = serializers.DictField(
         child=Override(), required=False, help_text="Per account id: its own text, link, hashtags."
     )
@@ -84,6 +83,12 @@ class PostInput(Strict):
         if value is not None and value < -LONGEST_WAIT:
             raise serializers.ValidationError("Give a time above zero, or null.", "not_positive")
         return value
+
+
+class PostInput(Content):
+    """A post: who says it, what, where and when."""
+
+    scheduled_at = Moment()
 
     def draft(self, post: Post | None = None) -> Draft:
         """The draft this makes; what a partial request leaves out stays as `post` has it."""
