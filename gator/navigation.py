@@ -12,6 +12,7 @@ from apps.scheduling.admin.dashboard import undecided_badge
 GROUPS: dict[str, list[tuple[str, str, str]]] = {
     "Publishing": [
         ("Posts", "edit_calendar", "scheduling_post"),
+        ("Series", "event_repeat", "scheduling_series"),
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),

@@ -102,7 +102,7 @@ class ComposeForm(forms.Form):
         return services.Draft(
             persona=self.persona,
             accounts=chosen,
-            scheduled_at=data.get("at") or timezone.now(),
+            scheduled_at=self._moment(),
             text=data.get("text", "").replace("\r\n", "\n"),
             link=data.get("link", ""),
             hashtags=data.get("hashtags", "").replace(",", " ").split(),
@@ -110,6 +110,9 @@ class ComposeForm(forms.Form):
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
         )
+
+    def _moment(self) -> datetime:
+        return self.cleaned_data.get("at") or timezone.now()
 
     def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
         own = {str(each.pk): self.cleaned_data.get(f"text_{each.pk}", "") for each in chosen}

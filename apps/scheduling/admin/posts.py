@@ -31,7 +31,7 @@ from apps.scheduling.admin.shown import (
     delivery_badges,
     state_badge,
 )
-from apps.scheduling.models import Post
+from apps.scheduling.models import Occurrence, Post
 
 
 @admin.register(Post)
@@ -178,6 +178,10 @@ class PostAdmin(StudioAdmin):
             and self.has_change_permission(request, post)
             and any(each.state in ("scheduled", "held") for each in deliveries),
             "may_add": self.has_add_permission(request),
+            "may_repeat": request.user.has_perm("scheduling.add_series"),  # type: ignore[union-attr]
+            "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
+            if post
+            else None,
         }
         return TemplateResponse(request, "admin/scheduling/compose.html", context)
 

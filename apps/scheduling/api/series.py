@@ -250,7 +250,7 @@ class SeriesViewSet(Resource):
     )
     serializer_class = output = SeriesOutput
     filterset_fields = ("persona", "is_paused")
-    needs: ClassVar[dict[str, str]] = {"preview": "add"}
+    needs: ClassVar[dict[str, str]] = {"preview": "add", "occurrences": "view"}
 
     def create(self, request: Request) -> Response:
         """Make a series; its posts for the coming 35 days are prepared at once."""
