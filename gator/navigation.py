@@ -13,6 +13,8 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
     "Publishing": [
         ("Posts", "edit_calendar", "scheduling_post"),
         ("Series", "event_repeat", "scheduling_series"),
+        ("Queue slots", "low_priority", "scheduling_queueslot"),
+        ("Evergreens", "forest", "scheduling_evergreen"),
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),

@@ -19,7 +19,7 @@ from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import planning, services
-from apps.scheduling.models import SocialAccount
+from apps.scheduling.models import DAY, Evergreen, SocialAccount
 from apps.scheduling.recurrence import Rule
 from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
@@ -66,6 +66,8 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("patch", "account-detail"): "scheduling.change_socialaccount",
     ("delete", "account-detail"): "scheduling.delete_socialaccount",
     ("post", "account-test"): "scheduling.change_socialaccount",
+    ("get", "account-slots"): "scheduling.view_socialaccount",
+    ("put", "account-slots"): "scheduling.change_socialaccount",
     ("get", "media-list"): "scheduling.view_media",
     ("post", "media-list"): "scheduling.add_media",
     ("get", "media-detail"): "scheduling.view_media",
@@ -78,6 +80,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("patch", "post-detail"): "scheduling.change_post",
     ("delete", "post-detail"): "scheduling.delete_post",
     ("post", "post-check"): "scheduling.add_post",
+    ("post", "post-queue"): "scheduling.add_post",
     ("post", "post-schedule"): "scheduling.add_post",
     ("post", "post-cancel"): "scheduling.change_post",
     ("post", "post-publish-now"): "scheduling.change_post",
@@ -94,6 +97,11 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "series-unskip"): "scheduling.change_series",
     ("post", "series-pause"): "scheduling.change_series",
     ("post", "series-resume"): "scheduling.change_series",
+    ("get", "evergreen-list"): "scheduling.view_evergreen",
+    ("post", "evergreen-list"): "scheduling.add_evergreen",
+    ("get", "evergreen-detail"): "scheduling.view_evergreen",
+    ("patch", "evergreen-detail"): "scheduling.change_evergreen",
+    ("delete", "evergreen-detail"): "scheduling.delete_evergreen",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
     ("post", "delivery-retry"): "scheduling.change_delivery",
@@ -193,6 +201,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
     return {
         "post": post,
         "delivery": post.deliveries.get(),
+        "evergreen": Evergreen.objects.create(post=post, account=wall, distance=30 * DAY),
         "series": planning.create_series(
             planning.Plan(
                 name="Mornings",
@@ -243,7 +252,7 @@ def path_of(name: str, rows: dict[str, Any]) -> str:
     needs_id = name.endswith("-detail") or (
         thing in rows
         and not name.endswith(
-            ("-list", "-check", "-schedule", "-preview", "-import-file", "-drift")
+            ("-list", "-check", "-schedule", "-preview", "-queue", "-import-file", "-drift")
         )
     )
     return reverse(name, args=[rows[thing].pk] if needs_id else [])

@@ -87,9 +87,27 @@ def post_of(draft: Draft, *, by: User | None) -> Post:
     )
 
 
-def store(draft: Draft, *, by: User | None) -> tuple[Post, list[Delivery]]:
-    """Write the post with one delivery per account; the caller has checked and holds a
-    transaction."""
+def like(post: Post, *, accounts: Sequence[SocialAccount], at: datetime) -> Draft:
+    """The draft of another post like this one, for these of its accounts."""
+    rows = post.deliveries.filter(account__in=accounts)
+    return Draft(
+        persona=post.persona,
+        accounts=accounts,
+        scheduled_at=at,
+        text=post.text,
+        link=post.link,
+        hashtags=post.hashtags,
+        media=[each.media for each in post.postmedia_set.select_related("media")],
+        overrides={str(row.account_id): row.override for row in rows if row.override},
+        too_late_after=post.too_late_after,
+    )
+
+
+def store(draft: Draft, *, by: User | None, in_slot: bool = False) -> tuple[Post, list[Delivery]]:
+    """Write the post with one delivery per account, in its time's slot if asked.
+
+    The caller has checked the draft and holds a transaction.
+    """
     post = post_of(draft, by=by)
     post.save()
     attach(post, draft.media)
@@ -99,6 +117,7 @@ def store(draft: Draft, *, by: User | None) -> tuple[Post, list[Delivery]]:
             account=account,
             due_at=draft.scheduled_at,
             too_late_at=post.too_late_at,
+            slot_at=draft.scheduled_at if in_slot else None,
             override=dict(draft.overrides.get(str(account.pk), {})),
             key=publishers[account.network].new_key(),
         )

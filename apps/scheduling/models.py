@@ -11,7 +11,9 @@ from django.utils import timezone
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
+from apps.scheduling.plans import Evergreen as Evergreen
 from apps.scheduling.plans import Occurrence as Occurrence
+from apps.scheduling.plans import QueueSlot as QueueSlot
 from apps.scheduling.plans import Series as Series
 from apps.scheduling.plans import SeriesMedia as SeriesMedia
 
@@ -190,6 +192,8 @@ class Delivery(models.Model):
     # When the next try is due: the post's time at first, later for a retry.
     due_at = models.DateTimeField()
     too_late_at = models.DateTimeField(null=True, blank=True)
+    # The slot of the account's queue that this one fills.
+    slot_at = models.DateTimeField(null=True, blank=True, editable=False)
     override = models.JSONField(
         default=dict, blank=True, help_text="This account's own text, link or hashtags."
     )
@@ -222,7 +226,13 @@ class Delivery(models.Model):
         ordering = ("due_at", "id")
         verbose_name_plural = "deliveries"
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["post", "account"], name="one_delivery_per_account")
+            models.UniqueConstraint(fields=["post", "account"], name="one_delivery_per_account"),
+            # Whoever asks at the same moment: a slot has one post. Cancelling frees it.
+            models.UniqueConstraint(
+                fields=["account", "slot_at"],
+                name="a_slot_has_one_post",
+                condition=Q(slot_at__isnull=False) & ~Q(state="cancelled"),
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             # Partial: the sweep's cost follows what waits, not what was ever published.

@@ -134,3 +134,68 @@ class Occurrence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.series}: {self.local_date} {self.local_time:%H:%M}"
+
+
+class QueueSlot(models.Model):
+    """A weekly time of an account, by the clock of its persona, that queued posts fill."""
+
+    class Weekday(models.TextChoices):
+        MON = "mon", "Monday"
+        TUE = "tue", "Tuesday"
+        WED = "wed", "Wednesday"
+        THU = "thu", "Thursday"
+        FRI = "fri", "Friday"
+        SAT = "sat", "Saturday"
+        SUN = "sun", "Sunday"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey("scheduling.SocialAccount", models.CASCADE, related_name="slots")
+    weekday = models.CharField(max_length=3, choices=Weekday)
+    at = models.TimeField(help_text="On the clock of the persona.")
+
+    class Meta:
+        ordering = ("account", "weekday", "at")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "weekday", "at"],
+                name="a_slot_is_there_once",
+                violation_error_message="This account has this slot already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_weekday_display()} {self.at:%H:%M}"
+
+
+class Evergreen(models.Model):
+    """A post that goes back into an account's queue, at least so long after its last time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    post = models.ForeignKey("scheduling.Post", models.CASCADE, related_name="evergreens")
+    account = models.ForeignKey(
+        "scheduling.SocialAccount", models.CASCADE, related_name="evergreens"
+    )
+    distance = models.DurationField(help_text="From one time to the next, at least.")
+    is_active = models.BooleanField(default=True)
+    # The copy made last; while it is under way there is no other.
+    latest = models.ForeignKey(
+        "scheduling.Post", models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    problem = models.TextField(blank=True, editable=False, help_text="Why it is not queued.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["post", "account"],
+                name="an_evergreen_is_there_once",
+                violation_error_message="This post comes back on this account already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post} on {self.account}"

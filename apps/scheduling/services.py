@@ -100,6 +100,8 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             if row.state != State.HELD:
                 row.state = State.SCHEDULED
             row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
+            if row.slot_at != fresh.scheduled_at:
+                row.slot_at = None
             row.override = dict(draft.overrides.get(str(pk), {}))
             row.frozen, row.progress, row.retries = {}, {}, 0
             row.error = row.error_code = ""

@@ -10,7 +10,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.scheduling import publishing, recovery, repeating
+from apps.scheduling import publishing, queueing, recovery, repeating
 from apps.scheduling.models import Delivery
 
 log = structlog.get_logger(__name__)
@@ -112,6 +112,16 @@ def prepare_series() -> None:
             repeating.prepare(series_id)
         except Exception:
             log.exception("a series could not be prepared", series=str(series_id))
+
+
+@shared_task(name="requeue_evergreens")
+def requeue_evergreens() -> None:
+    """Put evergreens back into their queues; one that fails does not stop the others."""
+    for evergreen_id in queueing.waiting():
+        try:
+            queueing.requeue(evergreen_id)
+        except Exception:
+            log.exception("an evergreen could not be queued", evergreen=str(evergreen_id))
 
 
 @shared_task(name="batch_publish_content", ignore_result=False)

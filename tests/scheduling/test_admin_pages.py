@@ -14,7 +14,15 @@ from django.utils import timezone
 from apps.core.models import Alert, EventHandling, Lease, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import planning, services
-from apps.scheduling.models import Attempt, Delivery, Media, Post, SocialAccount
+from apps.scheduling.models import (
+    Attempt,
+    Delivery,
+    Evergreen,
+    Media,
+    Post,
+    QueueSlot,
+    SocialAccount,
+)
 from apps.scheduling.recurrence import Rule
 from tests.conftest import Everyone
 from tests.scheduling.test_wall import HOSTILE, a_picture
@@ -55,6 +63,8 @@ def furnished(ada: User, wall: SocialAccount) -> Delivery:
         ),
         by=ada,
     )
+    QueueSlot.objects.create(account=wall, weekday="mon", at="09:00")
+    Evergreen.objects.create(post=post, account=wall, distance=timedelta(days=30), problem=HOSTILE)
     delivery = post.deliveries.get()
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.NEEDS_REVIEW, error=HOSTILE, remote_url="https://example.org/1"

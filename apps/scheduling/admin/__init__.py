@@ -5,5 +5,6 @@ from apps.scheduling.admin import (  # noqa: F401 - they register
     deliveries,
     media,
     posts,
+    queues,
     series,
 )

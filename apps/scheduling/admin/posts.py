@@ -22,7 +22,7 @@ from apps.core.admin.base import StudioAdmin, acting
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import services
+from apps.scheduling import services, slots
 from apps.scheduling.admin import composer
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
@@ -178,7 +178,8 @@ class PostAdmin(StudioAdmin):
             and self.has_change_permission(request, post)
             and any(each.state in ("scheduled", "held") for each in deliveries),
             "may_add": self.has_add_permission(request),
-            "may_repeat": request.user.has_perm("scheduling.add_series"),  # type: ignore[union-attr]
+            "free": _free_slots(persona) if post is None else [],
+            "may_repeat": request.user.has_perm("scheduling.add_series"),
             "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
             if post
             else None,
@@ -211,8 +212,8 @@ class PostAdmin(StudioAdmin):
     def _store(self, request: HttpRequest, form: ComposeForm, post: Post | None) -> Post | None:
         """Save through services; None when the form now shows what is wrong."""
         data = request.POST.copy()
-        if "now" in data:
-            # The button says now, whatever the clock in the form shows.
+        if "now" in data or "queue" in data:
+            # The buttons say when, whatever the clock in the form shows.
             data["at"] = timezone.localtime(timezone.now(), _zone(form, data)).strftime(
                 "%Y-%m-%dT%H:%M:%S"
             )
@@ -233,6 +234,13 @@ class PostAdmin(StudioAdmin):
         if not valid or form.errors:
             return None
         try:
+            if post is None and "queue" in data:
+                posts = slots.queue_post(form.draft(), by=acting(request))
+                for queued in posts:
+                    account = queued.deliveries.select_related("account").get().account
+                    said = format_html("Queued for {}: {}.", account, when(queued.scheduled_at))
+                    messages.success(request, said)
+                return posts[0]
             if post is None:
                 post = services.schedule_post(form.draft(), by=acting(request))
                 messages.success(request, "Scheduled. It goes out on its own.")
@@ -289,6 +297,12 @@ class PostAdmin(StudioAdmin):
 
     def _page(self, post: Post) -> str:
         return reverse("admin:scheduling_post_change", args=[post.pk])
+
+
+def _free_slots(persona: Persona) -> list[tuple[Any, Any]]:
+    """The next free slot of each account that has slots."""
+    found = [(each, slots.next_free(each)) for each in persona.accounts.order_by("network")]
+    return [(account, when(moment.at)) for account, moment in found if moment]
 
 
 def _zone(form: ComposeForm, data: QueryDict) -> ZoneInfo:

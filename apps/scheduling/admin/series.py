@@ -120,7 +120,7 @@ class SeriesAdmin(StudioAdmin):
 
     def _copied(self, request: HttpRequest) -> Post | None:
         found = _uuid(request.GET.get("copy", ""))
-        if found is None or not request.user.has_perm("scheduling.view_post"):  # type: ignore[union-attr]
+        if found is None or not request.user.has_perm("scheduling.view_post"):
             return None
         return Post.objects.select_related("persona").filter(pk=found).first()
 
@@ -166,7 +166,7 @@ class SeriesAdmin(StudioAdmin):
             "persona": persona,
             "form": form,
             "may_change": may_change,
-            "may_remove": series is not None and request.user.has_perm("scheduling.delete_series"),  # type: ignore[union-attr]
+            "may_remove": series is not None and request.user.has_perm("scheduling.delete_series"),
             "rule": recurrence.describe(repeating.rule_of(series)) if series else "",
             "state": self.state(series) if series else "",
             "coming": self._coming(series) if series else [],
@@ -234,7 +234,7 @@ class SeriesAdmin(StudioAdmin):
 
     def remove(self, request: HttpRequest, series_id: UUID) -> HttpResponse:
         """Delete a series with its coming posts."""
-        if not request.user.has_perm("scheduling.delete_series"):  # type: ignore[union-attr]
+        if not request.user.has_perm("scheduling.delete_series"):
             raise PermissionDenied
         series = get_object_or_404(Series, pk=series_id)
         planning.remove(series, by=acting(request))

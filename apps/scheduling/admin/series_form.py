@@ -25,7 +25,8 @@ class SeriesForm(ComposeForm):
         label="Name", max_length=120, help_text="For the studio; nobody outside sees it."
     )
     kind = forms.ChoiceField(label="It comes", choices=Series.Kind.choices)
-    at = forms.TimeField(
+    # A time alone, where a post has its date too.
+    at = forms.TimeField(  # type: ignore[assignment]
         label="At",
         required=False,
         initial="09:00",

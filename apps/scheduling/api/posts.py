@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from apps.core.api import Resource
 from apps.core.filters import MomentFilter
-from apps.scheduling import keeping, services
+from apps.scheduling import keeping, services, slots
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
+from apps.scheduling.api.queues import QueueInput
 from apps.scheduling.models import Delivery, Post, PostMedia
 
 
@@ -132,6 +133,7 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     cancel=extend_schema(request=None, responses=CountOutput),
     publish_now=extend_schema(request=None, responses=CountOutput),
     check=extend_schema(request=PostInput, responses=CheckOutput),
+    queue=extend_schema(request=QueueInput, responses={201: PostOutput(many=True)}),
     schedule=extend_schema(request=SeedInput, responses={201: SeedOutput}),
 )
 class PostViewSet(Resource):
@@ -143,7 +145,7 @@ class PostViewSet(Resource):
     )
     serializer_class = output = PostOutput
     filterset_class = PostFilter
-    needs: ClassVar[dict[str, str]] = {"check": "add", "schedule": "add"}
+    needs: ClassVar[dict[str, str]] = {"check": "add", "queue": "add", "schedule": "add"}
 
     def create(self, request: Request) -> Response:
         """Schedule a post on one or several accounts."""
@@ -200,6 +202,17 @@ class PostViewSet(Resource):
         ]
         content = {"ok": not problems, "problems": problems, "accounts": keeping.measure(draft)}
         return Response(CheckOutput(content).data)
+
+    @action(detail=False, methods=["post"])
+    def queue(self, request: Request) -> Response:
+        """Put a post into the next free slot of each of its accounts: one post per account."""
+        given = QueueInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        posts = slots.queue_post(given.draft(), by=self.actor)
+        shown = self.get_queryset().filter(pk__in=[post.pk for post in posts])
+        context = self.get_serializer_context()
+        ordered = shown.order_by("scheduled_at")
+        return Response(PostOutput(ordered, many=True, context=context).data, status=201)
 
     @action(detail=False, methods=["post"])
     def schedule(self, request: Request) -> Response:
