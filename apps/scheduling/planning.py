@@ -242,6 +242,7 @@ def _write(series: Series, plan: Plan) -> Series:
         "text": draft.text,
         "link": draft.link,
         "hashtags": [tag.removeprefix("#") for tag in draft.hashtags],
+        "parts": [{"text": part.text} for part in draft.parts],
         "overrides": {pk: dict(override) for pk, override in draft.overrides.items()},
         "too_late_after": draft.too_late_after,
         "kind": rule.kind,
@@ -261,9 +262,10 @@ def _write(series: Series, plan: Plan) -> Series:
     series.save()
     series.accounts.set(draft.accounts)
     series.seriesmedia_set.all().delete()
+    places = [(part, media) for part, each in enumerate(draft.all_media) for media in each]
     SeriesMedia.objects.bulk_create(
-        SeriesMedia(series=series, media=media, position=position)
-        for position, media in enumerate(draft.media)
+        SeriesMedia(series=series, media=media, part=part, position=position)
+        for position, (part, media) in enumerate(places)
     )
     return series
 

@@ -31,6 +31,7 @@ class Series(models.Model):
     media = models.ManyToManyField(
         "scheduling.Media", through="SeriesMedia", related_name="series", blank=True
     )
+    parts = models.JSONField(default=list, blank=True)
     accounts = models.ManyToManyField("scheduling.SocialAccount", related_name="series")
     # Per account id: its own text, link or hashtags.
     overrides = models.JSONField(default=dict, blank=True)
@@ -84,6 +85,7 @@ class SeriesMedia(models.Model):
     series = models.ForeignKey(Series, models.CASCADE)
     media = models.ForeignKey("scheduling.Media", models.PROTECT)
     position = models.PositiveSmallIntegerField()
+    part = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ("position",)

@@ -48,6 +48,7 @@ def rule_of(series: Series) -> Rule:
 
 def draft_of(series: Series, *, at: datetime) -> drafting.Draft:
     """The post that this series makes for one moment."""
+    parts = drafting.parts_of(series.parts, series.seriesmedia_set.select_related("media"))
     return drafting.Draft(
         persona=series.persona,
         accounts=list(series.accounts.select_related("persona").order_by("network", "handle")),
@@ -55,7 +56,8 @@ def draft_of(series: Series, *, at: datetime) -> drafting.Draft:
         text=series.text,
         link=series.link,
         hashtags=series.hashtags,
-        media=[each.media for each in series.seriesmedia_set.select_related("media")],
+        media=parts[0].media,
+        parts=parts[1:],
         overrides=series.overrides,
         too_late_after=series.too_late_after,
     )

@@ -43,7 +43,7 @@ def measure(draft: Draft) -> dict[UUID, composing.Measure]:
             post=post,
             account=account,
             override=dict(draft.overrides.get(str(account.pk), {})),
-            media=draft.media,
+            media=draft.all_media,
         )
         for account in draft.accounts
     }
@@ -85,24 +85,24 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
+        slots_before = {row.pk: row.slot_at for row in rows}
         fresh = drafting.post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
         fresh.save()
         post.postmedia_set.all().delete()
-        drafting.attach(fresh, draft.media)
-        known = {row.account_id: row for row in rows}
-        wanted = {account.pk: account for account in draft.accounts}
-        post.deliveries.exclude(account__in=wanted).delete()
-        for pk, account in wanted.items():
-            row = known.get(pk) or Delivery(
-                post=fresh, account=account, key=publishers[account.network].new_key()
-            )
+        drafting.attach(fresh, draft)
+        known = {(row.account_id, row.part): row for row in rows}
+        wanted = [
+            row
+            for account in draft.accounts
+            for row in drafting.thread_of(fresh, account, draft, known=known)
+        ]
+        post.deliveries.exclude(pk__in=[row.pk for row in wanted]).delete()
+        for row in wanted:
             if row.state != State.HELD:
                 row.state = State.SCHEDULED
-            row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
-            if row.slot_at != fresh.scheduled_at:
-                row.slot_at = None
-            row.override = dict(draft.overrides.get(str(pk), {}))
+            if slots_before.get(row.pk) == fresh.scheduled_at:
+                row.slot_at = fresh.scheduled_at
             row.frozen, row.progress, row.retries = {}, {}, 0
             row.error = row.error_code = ""
             row.changed_at = timezone.now()
@@ -155,7 +155,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
             limit = row.post.too_late_after
             row.state, row.due_at, row.changed_at = State.SCHEDULED, now, now
             # Whoever asks for it now does not want it refused for being late.
-            row.too_late_at = None if limit is None else now + limit
+            row.too_late_at = None if limit is None or row.part else now + limit
             row.retries, row.error, row.error_code = 0, "", ""
             if not row.maybe_sent:
                 row.frozen, row.progress = {}, {}
@@ -198,14 +198,17 @@ def resolve_delivery(
         if row is None:
             raise WrongState("This delivery does not wait for a decision.")
         if answer == "posted":
-            waiting.update(**publishing.as_published(Receipt(remote_id="", url=url), now))
+            remote_id = publishers[row.account.network].id_in(url)
+            receipt = Receipt(remote_id=remote_id, url=url)
+            waiting.update(**publishing.as_published(receipt, now))
             row.refresh_from_db()
-            personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
+            personas.remember([publishing.memory(row, receipt, now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
             _send_soon(waiting, about=row, by=by, action="post again")
         else:
             waiting.update(state=State.CANCELLED, changed_at=now)
+            _cancel_what_follows(row)
         Attempt.objects.create(
             delivery=row,
             claim=row.pk,
@@ -225,9 +228,20 @@ def cancel_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     with transaction.atomic():
         if not rows.update(state=State.CANCELLED, changed_at=timezone.now()):
             raise WrongState("Only what waits and cannot be out yet can be cancelled.")
+        _cancel_what_follows(delivery)
         audit.record(actor=by, action="cancel", about=delivery)
     delivery.refresh_from_db()
     return delivery
+
+
+def _cancel_what_follows(delivery: Delivery) -> None:
+    """The later parts of a thread have nothing to reply to any more."""
+    Delivery.objects.filter(
+        post=delivery.post_id,
+        account=delivery.account_id,
+        part__gt=delivery.part,
+        state__in=[State.SCHEDULED, State.HELD, State.FAILED, State.MISSED],
+    ).update(state=State.CANCELLED, changed_at=timezone.now())
 
 
 def hold_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
@@ -257,7 +271,9 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
             late = row.due_at <= now and limit is not None
             rows.update(
                 state=State.SCHEDULED,
-                too_late_at=now + limit if late and limit is not None else row.too_late_at,
+                too_late_at=now + limit
+                if late and limit is not None and not row.part
+                else row.too_late_at,
                 changed_at=now,
             )
         audit.record(actor=by, action="release", about=delivery)

@@ -31,7 +31,7 @@ from apps.scheduling.admin.shown import (
     delivery_badges,
     state_badge,
 )
-from apps.scheduling.models import Occurrence, Post
+from apps.scheduling.models import Delivery, Occurrence, Post
 
 
 @admin.register(Post)
@@ -162,7 +162,10 @@ class PostAdmin(StudioAdmin):
             stored = self._store(request, form, post)
             if stored is not None:
                 return HttpResponseRedirect(self._page(stored))
-        deliveries = list(post.deliveries.select_related("account")) if post else []
+        rows = (
+            post.deliveries.select_related("account", "after") if post else Delivery.objects.none()
+        )
+        deliveries = list(rows.order_by("account", "part"))
         context = {
             **self.admin_site.each_context(request),
             "title": str(post) if post else f"Write as {persona.name}",
@@ -237,7 +240,9 @@ class PostAdmin(StudioAdmin):
             if post is None and "queue" in data:
                 posts = slots.queue_post(form.draft(), by=acting(request))
                 for queued in posts:
-                    account = queued.deliveries.select_related("account").get().account
+                    account = (
+                        queued.deliveries.select_related("account").filter(part=0).get().account
+                    )
                     said = format_html("Queued for {}: {}.", account, when(queued.scheduled_at))
                     messages.success(request, said)
                 return posts[0]

@@ -1,5 +1,6 @@
 """Posts over HTTP."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import Exists, OuterRef, Prefetch
@@ -19,10 +20,30 @@ from apps.scheduling.api.queues import QueueInput
 from apps.scheduling.models import Delivery, Post, PostMedia
 
 
+class PartOutput(serializers.Serializer[Any]):
+    """What follows as a reply to the part before."""
+
+    text = serializers.CharField()
+    media = serializers.ListField(child=serializers.UUIDField())
+
+
+def shown_parts(parts: Sequence[Mapping[str, Any]], media: Iterable[Any]) -> list[dict[str, Any]]:
+    """Stored parts as an answer shows them."""
+    places = list(media)
+    return [
+        {
+            "text": part["text"],
+            "media": [str(each.media_id) for each in places if each.part == number],
+        }
+        for number, part in enumerate(parts, 1)
+    ]
+
+
 class PostOutput(serializers.ModelSerializer[Post]):
     """A post with its deliveries."""
 
     media = serializers.SerializerMethodField()
+    parts = serializers.SerializerMethodField()
     deliveries = DeliveryOutput(many=True, read_only=True)
     too_late_after = serializers.DurationField(format="iso-8601", allow_null=True)
 
@@ -35,6 +56,7 @@ class PostOutput(serializers.ModelSerializer[Post]):
             "link",
             "hashtags",
             "media",
+            "parts",
             "scheduled_at",
             "too_late_after",
             "created_by",
@@ -45,7 +67,11 @@ class PostOutput(serializers.ModelSerializer[Post]):
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_media(self, post: Post) -> list[str]:
-        return [str(each.media_id) for each in post.postmedia_set.all()]
+        return [str(each.media_id) for each in post.postmedia_set.all() if not each.part]
+
+    @extend_schema_field(PartOutput(many=True))
+    def get_parts(self, post: Post) -> Any:
+        return shown_parts(post.parts, post.postmedia_set.all())
 
 
 class ProblemOutput(serializers.Serializer[Any]):
@@ -65,6 +91,9 @@ class MeasureOutput(serializers.Serializer[Any]):
     limit = serializers.IntegerField(allow_null=True)
     bytes = serializers.IntegerField()
     byte_limit = serializers.IntegerField(allow_null=True)
+    parts = serializers.ListField(
+        child=serializers.IntegerField(), help_text="The lengths of the parts that follow."
+    )
 
 
 class CheckOutput(serializers.Serializer[Any]):
@@ -140,7 +169,7 @@ class PostViewSet(Resource):
     """Posts: what a persona says, and when."""
 
     queryset = Post.objects.prefetch_related(
-        Prefetch("deliveries", SHOWN.order_by("id")),
+        Prefetch("deliveries", SHOWN.order_by("account_id", "part")),
         Prefetch("postmedia_set", PostMedia.objects.order_by("position")),
     )
     serializer_class = output = PostOutput

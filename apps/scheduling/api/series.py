@@ -18,6 +18,7 @@ from apps.core.serializers import Strict, Text
 from apps.personas.models import validate_time_zone
 from apps.scheduling import planning, recurrence, repeating, services
 from apps.scheduling.api.drafts import Content
+from apps.scheduling.api.posts import PartOutput, shown_parts
 from apps.scheduling.models import Series
 
 SHOWN_AHEAD = 20
@@ -185,6 +186,7 @@ class SeriesOutput(serializers.ModelSerializer[Series]):
     rule = serializers.SerializerMethodField()
     description = serializers.SerializerMethodField()
     media = serializers.SerializerMethodField()
+    parts = serializers.SerializerMethodField()
     accounts = serializers.SerializerMethodField()
     too_late_after = serializers.DurationField(format="iso-8601", allow_null=True)
 
@@ -198,6 +200,7 @@ class SeriesOutput(serializers.ModelSerializer[Series]):
             "link",
             "hashtags",
             "media",
+            "parts",
             "accounts",
             "overrides",
             "too_late_after",
@@ -222,7 +225,11 @@ class SeriesOutput(serializers.ModelSerializer[Series]):
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_media(self, series: Series) -> list[str]:
-        return [str(each.media_id) for each in series.seriesmedia_set.all()]
+        return [str(each.media_id) for each in series.seriesmedia_set.all() if not each.part]
+
+    @extend_schema_field(PartOutput(many=True))
+    def get_parts(self, series: Series) -> Any:
+        return shown_parts(series.parts, series.seriesmedia_set.all())
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_accounts(self, series: Series) -> list[str]:

@@ -1,6 +1,7 @@
 """The Wall: the network Gator itself runs, where a post is a row shown at /wall/<handle>/."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -23,6 +24,7 @@ class Wall(Publisher):
 
     label: ClassVar[str] = "Wall"
     safety: ClassVar[Safety] = Safety.KEYED
+    replies: ClassVar[bool] = True
 
     def limits(self, account: Account) -> Limits:
         return Limits(images=10)
@@ -31,11 +33,13 @@ class Wall(Publisher):
         return Identity(handle=account.handle, url=self._page(account))
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        thread = UUID(outgoing.reply_to.root) if outgoing.reply_to else None
         try:
             row, _ = WallPost.objects.get_or_create(
                 key=outgoing.key,
                 defaults={
                     "handle": account.handle,
+                    "thread_id": thread,
                     "text": outgoing.full_text,
                     "link": outgoing.link,
                     "created_at": outgoing.created_at,
