@@ -1,9 +1,9 @@
 """The Wall: the network Gator itself runs, where a post is a row shown at /wall/<handle>/."""
 
 from typing import ClassVar
-from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 
 from apps.scheduling.models import WallPost
@@ -12,8 +12,10 @@ from apps.scheduling.publishers.base import (
     Identity,
     Limits,
     Outgoing,
+    Permanent,
     Publisher,
     Receipt,
+    ReplyTo,
     Safety,
     Temporary,
 )
@@ -33,13 +35,13 @@ class Wall(Publisher):
         return Identity(handle=account.handle, url=self._page(account))
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
-        thread = UUID(outgoing.reply_to.root) if outgoing.reply_to else None
         try:
+            thread = self._thread(outgoing.reply_to) if outgoing.reply_to else None
             row, _ = WallPost.objects.get_or_create(
                 key=outgoing.key,
                 defaults={
                     "handle": account.handle,
-                    "thread_id": thread,
+                    "thread": thread,
                     "text": outgoing.full_text,
                     "link": outgoing.link,
                     "created_at": outgoing.created_at,
@@ -52,6 +54,13 @@ class Wall(Publisher):
         except DatabaseError as error:
             raise Temporary(f"The Wall's database did not answer: {error}") from error
         return Receipt(remote_id=str(row.id), url=f"{self._page(account)}{row.id}/")
+
+    def _thread(self, reply_to: ReplyTo) -> WallPost:
+        try:
+            return WallPost.objects.get(pk=reply_to.root)
+        except (WallPost.DoesNotExist, ValidationError):
+            words = "The first part is no longer on the Wall."
+            raise Permanent(words, code="no_reply_id") from None
 
     def _page(self, account: Account) -> str:
         return f"{settings.GATOR_PUBLIC_URL}/wall/{account.handle}/"
