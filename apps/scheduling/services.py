@@ -99,14 +99,9 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         ]
         post.deliveries.exclude(pk__in=[row.pk for row in wanted]).delete()
         for row in wanted:
-            if row.state != State.HELD:
-                row.state = State.SCHEDULED
             if slots_before.get(row.pk) == fresh.scheduled_at:
                 row.slot_at = fresh.scheduled_at
-            row.frozen, row.progress, row.retries = {}, {}, 0
-            row.error = row.error_code = ""
-            row.changed_at = timezone.now()
-            row.save()
+            _begin_anew(row)
         # A post of a series that was written over is no longer changed with the series.
         Occurrence.objects.filter(post=fresh).update(is_edited=True)
         audit.record(actor=by, action="change post", about=fresh)
@@ -114,6 +109,37 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at
         )
     return fresh
+
+
+def move_post(post: Post, *, at: datetime, by: User | None) -> Post:
+    """Give a post that no network has seen another time; raises WrongState once one may have."""
+    if at < timezone.now() - drafting.GRACE:
+        raise Refused(("scheduled_at", "in_the_past", "This time has passed."))
+    with transaction.atomic():
+        rows = list(post.deliveries.select_for_update().order_by("part"))
+        if not rows or not _unseen(rows):
+            raise WrongState("Part of this post is out, on its way, or given up.")
+        before, post.scheduled_at = post.scheduled_at, at
+        post.save(update_fields=["scheduled_at"])
+        for row in rows:
+            row.due_at, row.slot_at = at, None
+            row.too_late_at = None if row.part else post.too_late_at
+            _begin_anew(row)
+        Occurrence.objects.filter(post=post).update(is_edited=True)
+        audit.record(
+            actor=by, action="move post", about=post, before=before.isoformat(), at=at.isoformat()
+        )
+        _wake_after_commit([row.pk for row in rows], at=at)
+    return post
+
+
+def _begin_anew(row: Delivery) -> None:
+    if row.state != State.HELD:
+        row.state = State.SCHEDULED
+    row.frozen, row.progress, row.retries = {}, {}, 0
+    row.error = row.error_code = ""
+    row.changed_at = timezone.now()
+    row.save()
 
 
 def cancel_post(post: Post, *, by: User | None) -> int:

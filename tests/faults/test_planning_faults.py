@@ -200,8 +200,9 @@ def test_threads_series_and_queues_survive_everything_being_killed(
     calm = time.monotonic()
     due = Delivery.objects.unfinished().filter(due_at__lte=until)
     finished = wait_until(
-        lambda: timezone.now() > until
-        and not due.in_turn().exclude(state=State.NEEDS_REVIEW).exists(),
+        lambda: (
+            timezone.now() > until and not due.in_turn().exclude(state=State.NEEDS_REVIEW).exists()
+        ),
         max(0.0, (until - timezone.now()).total_seconds()) + 180,
     )
     print(f"\nkills: {dict(done)}; calm after {time.monotonic() - calm:.0f} s")

@@ -23,7 +23,7 @@ from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
 from apps.scheduling import services, slots
-from apps.scheduling.admin import composer
+from apps.scheduling.admin import calendar, composer
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -102,12 +102,36 @@ class PostAdmin(StudioAdmin):
     def get_urls(self) -> list[Any]:
         check = self.admin_site.admin_view(require_POST(self.check_draft))
         cancel = self.admin_site.admin_view(require_POST(self.cancel_one))
+        shown = self.admin_site.admin_view(self.calendar)
+        move = self.admin_site.admin_view(require_POST(self.move))
         own = [
             path("check/<uuid:persona_id>/", check, name="scheduling_post_check"),
             path("<uuid:post_id>/cancel/", cancel, name="scheduling_post_cancel"),
+            path("calendar/", shown, name="scheduling_post_calendar"),
+            path("<uuid:post_id>/move/", move, name="scheduling_post_move"),
         ]
         urls: list[Any] = super().get_urls()
         return own + urls
+
+    def calendar(self, request: HttpRequest) -> HttpResponse:
+        """A month, a week or a list of posts."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        found = {
+            **self.admin_site.each_context(request),
+            **calendar.context(request),
+            "title": "Calendar",
+            "opts": self.opts,
+            "may_add": self.has_add_permission(request),
+            "may_move": self.has_change_permission(request),
+        }
+        return TemplateResponse(request, "admin/scheduling/calendar.html", found)
+
+    def move(self, request: HttpRequest, post_id: UUID) -> JsonResponse:
+        """Give a post another time."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return calendar.move(request, post_id)
 
     def changeform_view(
         self,
@@ -202,7 +226,7 @@ class PostAdmin(StudioAdmin):
         initial = (
             composer.initial_of(post, zone=persona.time_zone)
             if post
-            else composer.initial_of_new(persona, copied=copied)
+            else composer.initial_of_new(persona, copied=copied, day=request.GET.get("day", ""))
         )
         return ComposeForm(
             data if data is not None else (request.POST if request.method == "POST" else None),
