@@ -8,10 +8,15 @@ from django.urls import reverse
 
 from apps.scheduling.admin.dashboard import undecided_badge
 
-# Group: (title, icon, app_model). Who may not view a model does not see its line.
+# Group: (title, icon, app_model, or app_model and a page of it). Who may not view a model does not
+# see its line.
 GROUPS: dict[str, list[tuple[str, str, str]]] = {
     "Publishing": [
+        ("Calendar", "calendar_month", "scheduling_post calendar"),
         ("Posts", "edit_calendar", "scheduling_post"),
+        ("Series", "event_repeat", "scheduling_series"),
+        ("Queue slots", "low_priority", "scheduling_queueslot"),
+        ("Evergreens", "forest", "scheduling_evergreen"),
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),
@@ -68,12 +73,14 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _line(request: HttpRequest, title: str, icon: str, model: str) -> dict[str, Any]:
-    link = reverse(f"admin:{model}_changelist")
+    model, _, page = model.partition(" ")
+    link = reverse(f"admin:{model}_{page or 'changelist'}")
+    others = [f"{link}calendar/"] if model == "scheduling_post" and not page else []
     line: dict[str, Any] = {
         "title": title,
         "icon": icon,
         "link": link,
-        "active": request.path.startswith(link),
+        "active": request.path.startswith(link) and request.path not in others,
         "permission": _may_view(model),
     }
     if model == "scheduling_delivery" and (count := undecided_badge(request)):

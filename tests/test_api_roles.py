@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -17,8 +18,9 @@ from PIL import Image
 from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
-from apps.scheduling import services
-from apps.scheduling.models import SocialAccount
+from apps.scheduling import planning, services
+from apps.scheduling.models import DAY, Evergreen, SocialAccount
+from apps.scheduling.recurrence import Rule
 from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
 from tests.conftest import ApiOf
@@ -64,6 +66,8 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("patch", "account-detail"): "scheduling.change_socialaccount",
     ("delete", "account-detail"): "scheduling.delete_socialaccount",
     ("post", "account-test"): "scheduling.change_socialaccount",
+    ("get", "account-slots"): "scheduling.view_socialaccount",
+    ("put", "account-slots"): "scheduling.change_socialaccount",
     ("get", "media-list"): "scheduling.view_media",
     ("post", "media-list"): "scheduling.add_media",
     ("get", "media-detail"): "scheduling.view_media",
@@ -76,9 +80,28 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("patch", "post-detail"): "scheduling.change_post",
     ("delete", "post-detail"): "scheduling.delete_post",
     ("post", "post-check"): "scheduling.add_post",
+    ("post", "post-queue"): "scheduling.add_post",
     ("post", "post-schedule"): "scheduling.add_post",
     ("post", "post-cancel"): "scheduling.change_post",
     ("post", "post-publish-now"): "scheduling.change_post",
+    ("get", "series-list"): "scheduling.view_series",
+    ("post", "series-list"): "scheduling.add_series",
+    ("post", "series-preview"): "scheduling.add_series",
+    ("get", "series-detail"): "scheduling.view_series",
+    ("put", "series-detail"): "scheduling.change_series",
+    ("patch", "series-detail"): "scheduling.change_series",
+    ("delete", "series-detail"): "scheduling.delete_series",
+    ("get", "series-occurrences"): "scheduling.view_series",
+    ("post", "series-change-following"): "scheduling.change_series",
+    ("post", "series-skip"): "scheduling.change_series",
+    ("post", "series-unskip"): "scheduling.change_series",
+    ("post", "series-pause"): "scheduling.change_series",
+    ("post", "series-resume"): "scheduling.change_series",
+    ("get", "evergreen-list"): "scheduling.view_evergreen",
+    ("post", "evergreen-list"): "scheduling.add_evergreen",
+    ("get", "evergreen-detail"): "scheduling.view_evergreen",
+    ("patch", "evergreen-detail"): "scheduling.change_evergreen",
+    ("delete", "evergreen-detail"): "scheduling.delete_evergreen",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
     ("post", "delivery-retry"): "scheduling.change_delivery",
@@ -178,6 +201,19 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
     return {
         "post": post,
         "delivery": post.deliveries.get(),
+        "evergreen": Evergreen.objects.create(post=post, account=wall, distance=30 * DAY),
+        "series": planning.create_series(
+            planning.Plan(
+                name="Mornings",
+                draft=services.Draft(
+                    persona=luna, accounts=[wall], text="Fog", scheduled_at=timezone.now()
+                ),
+                rule=Rule(
+                    kind="daily", zone=ZoneInfo("Europe/Lisbon"), starts_on=timezone.localdate()
+                ),
+            ),
+            by=None,
+        ),
         "account": wall,
         "media": services.add_media(content, size=1, by=None),
         "persona": luna,
@@ -215,7 +251,9 @@ def path_of(name: str, rows: dict[str, Any]) -> str:
     thing = name.split("-")[0]
     needs_id = name.endswith("-detail") or (
         thing in rows
-        and not name.endswith(("-list", "-check", "-schedule", "-import-file", "-drift"))
+        and not name.endswith(
+            ("-list", "-check", "-schedule", "-preview", "-queue", "-import-file", "-drift")
+        )
     )
     return reverse(name, args=[rows[thing].pk] if needs_id else [])
 

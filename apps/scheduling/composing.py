@@ -11,7 +11,19 @@ from apps.core.keyring import KeyMissing
 from apps.scheduling import accounts
 from apps.scheduling.models import Delivery, Media, Post, SocialAccount
 from apps.scheduling.networks import publishers
-from apps.scheduling.publishers.base import Account, Attachment, NeedsReconnect, Outgoing, Problem
+from apps.scheduling.publishers.base import (
+    Account,
+    Attachment,
+    NeedsReconnect,
+    Outgoing,
+    Permanent,
+    Problem,
+    Publisher,
+    ReplyTo,
+)
+
+# What a part to come replies to, while that is not out yet.
+TO_COME = ReplyTo(id="", root="")
 
 
 def account_of(row: SocialAccount, *, with_credentials: bool = True) -> Account:
@@ -52,10 +64,29 @@ def _attachment(media: Media) -> Attachment:
     )
 
 
+def following(post: Post, override: dict[str, Any]) -> list[str]:
+    """The texts of the parts after the first, as one account has them."""
+    return list(override.get("parts", [part["text"] for part in post.parts]))
+
+
 def draft(
-    *, post: Post, override: dict[str, Any], media: Iterable[Media], created_at: datetime
+    *,
+    post: Post,
+    override: dict[str, Any],
+    media: Iterable[Media],
+    created_at: datetime,
+    part: int = 0,
 ) -> Outgoing:
-    """What would go out if it went now; the key is left open."""
+    """What would go out if it went now; the key is left open. Link and hashtags go with part 0."""
+    if part:
+        return Outgoing(
+            key="",
+            text=following(post, override)[part - 1],
+            language=post.persona.language,
+            created_at=created_at,
+            attachments=tuple(_attachment(each) for each in media),
+            reply_to=TO_COME,
+        )
     return Outgoing(
         key="",
         text=override.get("text", post.text),
@@ -67,15 +98,28 @@ def draft(
     )
 
 
-def media_of(post: Post) -> list[Media]:
-    """The post's media in their order."""
-    return [each.media for each in post.attached]
+def media_of(post: Post, part: int = 0) -> list[Media]:
+    """The media of one part in their order."""
+    return [each.media for each in post.attached if each.part == part]
 
 
 def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:
     """The content to keep with the delivery, so that every retry sends the very same."""
-    composed = draft(post=delivery.post, override=delivery.override, media=(), created_at=now)
+    composed = draft(
+        post=delivery.post,
+        override=delivery.override,
+        media=(),
+        created_at=now,
+        part=delivery.part,
+    )
+    before = delivery.after
+    follows = (
+        {"reply_to": before.remote_id, "thread": before.frozen.get("thread") or before.remote_id}
+        if before
+        else {}
+    )
     return {
+        **follows,
         "text": composed.text,
         "link": composed.link,
         "hashtags": list(composed.hashtags),
@@ -85,8 +129,17 @@ def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:
 
 
 def outgoing_of(delivery: Delivery) -> Outgoing:
-    """The frozen post of a delivery, with its key, media and progress."""
+    """The frozen post of a delivery, with its key, media and progress.
+
+    Raises Permanent where it continues a part whose id on the network nobody knows.
+    """
     frozen = delivery.frozen
+    if delivery.part and not frozen.get("reply_to"):
+        raise Permanent(
+            "A person found the part before, and its address does not tell the network's id: "
+            "nothing can reply to it.",
+            code="no_reply_id",
+        )
     return Outgoing(
         key=delivery.key,
         text=frozen["text"],
@@ -94,36 +147,86 @@ def outgoing_of(delivery: Delivery) -> Outgoing:
         hashtags=tuple(frozen["hashtags"]),
         language=frozen["language"],
         created_at=datetime.fromisoformat(frozen["created_at"]),
-        attachments=tuple(_attachment(each) for each in media_of(delivery.post)),
+        attachments=tuple(_attachment(each) for each in media_of(delivery.post, delivery.part)),
+        reply_to=ReplyTo(id=frozen["reply_to"], root=frozen["thread"]) if delivery.part else None,
         progress=delivery.progress,
     )
 
 
+def outgoings(
+    *,
+    post: Post,
+    override: dict[str, Any],
+    media: Sequence[Sequence[Media]],
+) -> list[Outgoing]:
+    """Every part of a draft as it would go to one account; `media` has a list for each part."""
+    return [
+        draft(
+            post=post,
+            override=override,
+            media=media[part] if part < len(media) else (),
+            created_at=post.scheduled_at,
+            part=part,
+        )
+        for part in range(1 + len(following(post, override)))
+    ]
+
+
 def problems_of(
-    *, post: Post, account: SocialAccount, override: dict[str, Any], media: Sequence[Media]
+    *,
+    post: Post,
+    account: SocialAccount,
+    override: dict[str, Any],
+    media: Sequence[Sequence[Media]],
 ) -> list[Problem]:
-    """What makes this post not fit this account; empty when it fits."""
-    outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
-    return publishers[account.network].check(account_of(account, with_credentials=False), outgoing)
+    """What makes this post not fit this account, part by part; empty when it fits."""
+    return measure(post=post, account=account, override=override, media=media).problems
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A draft as one network counts it: its length, the most it takes, and what is wrong."""
+    """A draft as one network counts it: each part's length, the most it takes, what is wrong."""
 
-    count: int
+    counts: list[int]
     limit: int | None
     problems: list[Problem]
+    # What readers would see, part by part.
+    texts: list[str]
+
+    @property
+    def count(self) -> int:
+        """The first part's length."""
+        return self.counts[0]
 
 
 def measure(
-    *, post: Post, account: SocialAccount, override: dict[str, Any], media: Sequence[Media]
+    *,
+    post: Post,
+    account: SocialAccount,
+    override: dict[str, Any],
+    media: Sequence[Sequence[Media]],
 ) -> Measure:
     """Count and check a draft for one account, exactly as scheduling it would."""
-    outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
     publisher, plain = publishers[account.network], account_of(account, with_credentials=False)
+    parts = outgoings(post=post, override=override, media=media)
+    problems = publisher.check(plain, parts[0])
+    for number, part in enumerate(parts[1:], 2):
+        for each in publisher.check(plain, part):
+            words = each.message if each.field == "parts" else f"Part {number}: {each.message}"
+            problems.append(Problem(field="parts", code=each.code, message=words))
+            if each.code == "no_threads":
+                # Said once: no other part can be better.
+                return _measured(publisher, plain, parts, problems)
+    return _measured(publisher, plain, parts, problems)
+
+
+def _measured(
+    publisher: Publisher, plain: Account, parts: list[Outgoing], problems: list[Problem]
+) -> Measure:
+    texts = [part.full_text for part in parts]
     return Measure(
-        count=publisher.count(outgoing.full_text, plain),
+        counts=[publisher.count(text, plain) for text in texts],
         limit=publisher.limits(plain).characters,
-        problems=publisher.check(plain, outgoing),
+        problems=problems,
+        texts=texts,
     )

@@ -10,14 +10,13 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
-from django.utils import timezone
 
 from apps.core import audit
 from apps.core.errors import Refused, WrongState
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.scheduling import composing
-from apps.scheduling.models import Delivery, Media, Post, SocialAccount
+from apps.scheduling import composing, drafting
+from apps.scheduling.models import Delivery, Media, Occurrence, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Publisher
 from apps.scheduling.services import Draft, set_credentials
@@ -165,6 +164,8 @@ def remove_post(post: Post, *, by: User | None) -> None:
                 "Part of this post is out or on its way; it stays, and cancel stops the rest."
             )
         pk = post.pk
+        # Deleted on purpose: its series does not make it anew.
+        Occurrence.objects.filter(post=post).update(state=Occurrence.State.SKIPPED)
         post.delete()
         post.pk = pk
         audit.record(actor=by, action="delete post", about=post)
@@ -179,34 +180,31 @@ class Measure:
     limit: int | None
     bytes: int
     byte_limit: int | None
+    # The lengths of the parts that follow the first.
+    parts: list[int]
 
 
 def measure(draft: Draft) -> list[Measure]:
     """The draft's length on each of its accounts, link and hashtags included."""
-    post = Post(
-        persona=draft.persona,
-        text=draft.text,
-        link=draft.link,
-        hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
-    )
+    post = drafting.post_of(draft, by=None)
     measures = []
     for row in draft.accounts:
         account = composing.account_of(row, with_credentials=False)
-        text = composing.draft(
-            post=post,
-            override=dict(draft.overrides.get(str(row.pk), {})),
-            media=(),
-            created_at=timezone.now(),
-        ).full_text
+        override = dict(draft.overrides.get(str(row.pk), {}))
+        texts = [
+            each.full_text for each in composing.outgoings(post=post, override=override, media=())
+        ]
         publisher = publishers[row.network]
         limits = publisher.limits(account)
+        length, *following = [publisher.count(text, account) for text in texts]
         measures.append(
             Measure(
                 account=row,
-                length=publisher.count(text, account),
+                length=length,
                 limit=limits.characters,
-                bytes=len(text.encode()),
+                bytes=len(texts[0].encode()),
                 byte_limit=limits.bytes,
+                parts=following,
             )
         )
     return measures

@@ -12,6 +12,11 @@ from django.utils.functional import cached_property
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
+from apps.scheduling.plans import Evergreen as Evergreen
+from apps.scheduling.plans import Occurrence as Occurrence
+from apps.scheduling.plans import QueueSlot as QueueSlot
+from apps.scheduling.plans import Series as Series
+from apps.scheduling.plans import SeriesMedia as SeriesMedia
 
 DAY = timedelta(days=1)
 
@@ -91,6 +96,8 @@ class Post(models.Model):
     link = models.URLField(max_length=1_000, blank=True)
     hashtags = models.JSONField(default=list, blank=True, help_text='As in ["lisbon", "fog"].')
     media = models.ManyToManyField(Media, through="PostMedia", related_name="posts")
+    # What follows the text as replies, part by part: [{"text": "..."}].
+    parts = models.JSONField(default=list, blank=True)
     scheduled_at = models.DateTimeField(db_index=True)
     too_late_after = models.DurationField(
         null=True,
@@ -125,7 +132,9 @@ class PostMedia(models.Model):
 
     post = models.ForeignKey(Post, models.CASCADE)
     media = models.ForeignKey(Media, models.PROTECT)
+    # Counted over the whole post, whichever part it goes with.
     position = models.PositiveSmallIntegerField()
+    part = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ("position",)
@@ -142,15 +151,24 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """What ought to be on its way by `now`, whether or not something holds it."""
         return self.filter(state=Delivery.State.SCHEDULED, due_at__lte=now)
 
+    def in_turn(self) -> Self:
+        """Those whose part before, if there is one, is out."""
+        before = Delivery.objects.filter(pk=OuterRef("after"))
+        return self.filter(~Exists(before.exclude(state=Delivery.State.PUBLISHED)))
+
     def claimable(self, now: datetime) -> Self:
         """What may go out now: due, in time, its account healthy, its persona free to speak."""
         held = Hold.objects.filter(Q(persona=None) | Q(persona=OuterRef("account__persona")))
-        return self.due(now).filter(
-            ~Exists(held),
-            Q(too_late_at=None) | Q(too_late_at__gt=now),
-            Q(account__wait_until=None) | Q(account__wait_until__lte=now),
-            account__status__in=[SocialAccount.Status.UNTESTED, SocialAccount.Status.WORKING],
-            account__persona__is_active=True,
+        return (
+            self.due(now)
+            .in_turn()
+            .filter(
+                ~Exists(held),
+                Q(too_late_at=None) | Q(too_late_at__gt=now),
+                Q(account__wait_until=None) | Q(account__wait_until__lte=now),
+                account__status__in=[SocialAccount.Status.UNTESTED, SocialAccount.Status.WORKING],
+                account__persona__is_active=True,
+            )
         )
 
     def with_content(self) -> Self:
@@ -159,6 +177,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         places = PostMedia.objects.select_related("media")
         return self.select_related("post").prefetch_related(
             "account",
+            "after",
             "post__persona",
             models.Prefetch("post__postmedia_set", places, to_attr="attached"),
         )
@@ -199,10 +218,17 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     post = models.ForeignKey(Post, models.CASCADE, related_name="deliveries")
     account = models.ForeignKey(SocialAccount, models.PROTECT, related_name="deliveries")
+    # 0 is the post itself; each later part replies to the one before it, once that is out.
+    part = models.PositiveSmallIntegerField(default=0, editable=False)
+    after = models.ForeignKey(
+        "self", models.CASCADE, null=True, blank=True, editable=False, related_name="followed_by"
+    )
     state = models.CharField(max_length=12, choices=State, default=State.SCHEDULED)
     # When the next try is due: the post's time at first, later for a retry.
     due_at = models.DateTimeField()
     too_late_at = models.DateTimeField(null=True, blank=True)
+    # The slot of the account's queue that this one fills.
+    slot_at = models.DateTimeField(null=True, blank=True, editable=False)
     override = models.JSONField(
         default=dict, blank=True, help_text="This account's own text, link or hashtags."
     )
@@ -235,7 +261,15 @@ class Delivery(models.Model):
         ordering = ("due_at", "id")
         verbose_name_plural = "deliveries"
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["post", "account"], name="one_delivery_per_account")
+            models.UniqueConstraint(
+                fields=["post", "account", "part"], name="one_delivery_per_account_and_part"
+            ),
+            # Whoever asks at the same moment: a slot has one post. Cancelling frees it.
+            models.UniqueConstraint(
+                fields=["account", "slot_at"],
+                name="a_slot_has_one_post",
+                condition=Q(slot_at__isnull=False) & ~Q(state="cancelled"),
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             # Partial: the sweep's cost follows what waits, not what was ever published.
@@ -255,7 +289,14 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.post} -> {self.account}"
+        part = f" (part {self.part + 1})" if self.part else ""
+        return f"{self.post}{part} -> {self.account}"
+
+    @property
+    def waits_for(self) -> "Delivery | None":
+        """The part before, while this one waits for it."""
+        before = self.after if self.state == self.State.SCHEDULED else None
+        return before if before is not None and before.state != self.State.PUBLISHED else None
 
 
 class Attempt(models.Model):
@@ -295,6 +336,10 @@ class WallPost(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=64, unique=True)
+    # The first post of the thread that this one continues.
+    thread = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="continued_by"
+    )
     handle = models.CharField(max_length=200)
     text = models.TextField(blank=True)
     link = models.URLField(max_length=1_000, blank=True)

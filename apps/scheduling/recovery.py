@@ -126,6 +126,8 @@ def _claim() -> tuple[UUID, list[Delivery]]:
     open_ones = Delivery.objects.filter(
         Q(lease_until=None) | Q(lease_until__lte=now), state=State.UNCONFIRMED, due_at__lte=now
     ).exclude(account__status=SocialAccount.Status.RECONNECT)
+    # A part is asked after once the part before is settled: what it replies to is in that one.
+    open_ones = open_ones.in_turn()
     if not open_ones.exists():
         return claim, []
     with transaction.atomic():

@@ -5,8 +5,7 @@ Refusals are `Refused`, with the fields they concern; nothing is stored then.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -20,104 +19,34 @@ from apps.core.errors import WrongState as WrongState
 from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
-from apps.personas.models import Persona
-from apps.scheduling import composing, outcomes, tasks, uploads
-from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
+from apps.scheduling import composing, drafting, outcomes, tasks, uploads
+from apps.scheduling.drafting import Draft as Draft
+from apps.scheduling.drafting import problems_of as problems_of
+from apps.scheduling.models import Attempt, Delivery, Media, Occurrence, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
 
 State = Delivery.State
 
-# A time that was "now" when somebody pressed the button is not yet the past.
-GRACE = timedelta(minutes=1)
 # What is due sooner than the sweep would find it is woken by the request itself.
 WAKE_WITHIN = tasks.LOOKAHEAD
-OVERRIDABLE = frozenset({"text", "link", "hashtags"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A post as somebody wants it: content, where and when."""
-
-    persona: Persona
-    accounts: Sequence[SocialAccount]
-    scheduled_at: datetime
-    text: str = ""
-    link: str = ""
-    hashtags: Sequence[str] = ()
-    media: Sequence[Media] = ()
-    # Per account id: its own text, link or hashtags.
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    too_late_after: timedelta | None = DAY
 
 
 # -- Posts --------------------------------------------------------------------------------------
 
 
-def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
-    """Everything that keeps this draft from being scheduled; empty when it may be."""
-    problems = []
-    if draft.scheduled_at < timezone.now() - GRACE:
-        problems.append(("scheduled_at", "in_the_past", "This time has passed."))
-    if draft.too_late_after is not None and draft.too_late_after <= timedelta():
-        problems.append(("too_late_after", "not_positive", "Give a time above zero, or none."))
-    if not draft.persona.is_active:
-        problems.append(("persona", "inactive", f"{draft.persona} is not active."))
-    if not draft.accounts:
-        problems.append(("accounts", "required", "Choose at least one account."))
-    if len({account.pk for account in draft.accounts}) != len(draft.accounts):
-        problems.append(("accounts", "repeated", "An account is listed twice."))
-    known = {str(account.pk) for account in draft.accounts}
-    for account_id, override in draft.overrides.items():
-        if account_id not in known:
-            message = f"{account_id} is not one of this post's accounts."
-            problems.append(("overrides", "unknown_account", message))
-        if unknown := set(override) - OVERRIDABLE:
-            message = f"{', '.join(sorted(unknown))} cannot be overridden."
-            problems.append(("overrides", "unknown_field", message))
-    if problems:
-        return problems
-    post = _post_of(draft, by=None)
-    for account in draft.accounts:
-        if account.persona_id != draft.persona.pk:
-            message = f"{account} is not an account of {draft.persona}."
-            problems.append(("accounts", "another_persona", message))
-            continue
-        if account.status == SocialAccount.Status.PAUSED:
-            problems.append(("accounts", "paused", f"{account} is paused."))
-        override = dict(draft.overrides.get(str(account.pk), {}))
-        for problem in composing.problems_of(
-            post=post, account=account, override=override, media=draft.media
-        ):
-            place = "overrides" if problem.field in override else problem.field
-            problems.append((place, problem.code, f"{account}: {problem.message}"))
-    return problems
-
-
 def measure(draft: Draft) -> dict[UUID, composing.Measure]:
     """How each account's network counts this draft, and what it would refuse."""
-    post = _post_of(draft, by=None)
+    post = drafting.post_of(draft, by=None)
     return {
         account.pk: composing.measure(
             post=post,
             account=account,
             override=dict(draft.overrides.get(str(account.pk), {})),
-            media=draft.media,
+            media=draft.all_media,
         )
         for account in draft.accounts
     }
-
-
-def _post_of(draft: Draft, *, by: User | None) -> Post:
-    return Post(
-        persona=draft.persona,
-        text=draft.text,
-        link=draft.link,
-        hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
-        scheduled_at=draft.scheduled_at,
-        too_late_after=draft.too_late_after,
-        created_by=by,
-    )
 
 
 def schedule_post(draft: Draft, *, by: User | None) -> Post:
@@ -125,31 +54,9 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
     if problems := problems_of(draft):
         raise Refused(*problems)
     with transaction.atomic():
-        post = _post_of(draft, by=by)
-        post.save()
-        _attach(post, draft.media)
-        deliveries = [
-            Delivery(
-                post=post,
-                account=account,
-                due_at=draft.scheduled_at,
-                too_late_at=post.too_late_at,
-                override=dict(draft.overrides.get(str(account.pk), {})),
-                key=publishers[account.network].new_key(),
-            )
-            for account in draft.accounts
-        ]
-        Delivery.objects.bulk_create(deliveries)
+        post, deliveries = drafting.store(draft, by=by)
         _wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
     return post
-
-
-def _attach(post: Post, media: Sequence[Media]) -> None:
-    if media:
-        PostMedia.objects.bulk_create(
-            PostMedia(post=post, media=each, position=position)
-            for position, each in enumerate(media)
-        )
 
 
 def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
@@ -178,31 +85,61 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
-        fresh = _post_of(draft, by=post.created_by)
+        slots_before = {row.pk: row.slot_at for row in rows}
+        fresh = drafting.post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
         fresh.save()
         post.postmedia_set.all().delete()
-        _attach(fresh, draft.media)
-        known = {row.account_id: row for row in rows}
-        wanted = {account.pk: account for account in draft.accounts}
-        post.deliveries.exclude(account__in=wanted).delete()
-        for pk, account in wanted.items():
-            row = known.get(pk) or Delivery(
-                post=fresh, account=account, key=publishers[account.network].new_key()
-            )
-            if row.state != State.HELD:
-                row.state = State.SCHEDULED
-            row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
-            row.override = dict(draft.overrides.get(str(pk), {}))
-            row.frozen, row.progress, row.retries = {}, {}, 0
-            row.error = row.error_code = ""
-            row.changed_at = timezone.now()
-            row.save()
+        drafting.attach(fresh, draft)
+        known = {(row.account_id, row.part): row for row in rows}
+        wanted = [
+            row
+            for account in draft.accounts
+            for row in drafting.thread_of(fresh, account, draft, known=known)
+        ]
+        post.deliveries.exclude(pk__in=[row.pk for row in wanted]).delete()
+        for row in wanted:
+            if slots_before.get(row.pk) == fresh.scheduled_at:
+                row.slot_at = fresh.scheduled_at
+            _begin_anew(row)
+        # A post of a series that was written over is no longer changed with the series.
+        Occurrence.objects.filter(post=fresh).update(is_edited=True)
         audit.record(actor=by, action="change post", about=fresh)
         _wake_after_commit(
             list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at
         )
     return fresh
+
+
+def move_post(post: Post, *, at: datetime, by: User | None) -> Post:
+    """Give a post that no network has seen another time; raises WrongState once one may have."""
+    if at < timezone.now() - drafting.GRACE:
+        raise Refused(("scheduled_at", "in_the_past", "This time has passed."))
+    with transaction.atomic():
+        rows = list(post.deliveries.select_for_update().order_by("part"))
+        if not rows or not _unseen(rows):
+            raise WrongState("Part of this post is out, on its way, or given up.")
+        before, post.scheduled_at = post.scheduled_at, at
+        post.save(update_fields=["scheduled_at"])
+        for row in rows:
+            row.due_at, row.slot_at = at, None
+            row.too_late_at = None if row.part else post.too_late_at
+            _begin_anew(row)
+        Occurrence.objects.filter(post=post).update(is_edited=True)
+        audit.record(
+            actor=by, action="move post", about=post, before=before.isoformat(), at=at.isoformat()
+        )
+        _wake_after_commit([row.pk for row in rows], at=at)
+    return post
+
+
+def _begin_anew(row: Delivery) -> None:
+    if row.state != State.HELD:
+        row.state = State.SCHEDULED
+    row.frozen, row.progress, row.retries = {}, {}, 0
+    row.error = row.error_code = ""
+    row.changed_at = timezone.now()
+    row.save()
 
 
 def cancel_post(post: Post, *, by: User | None) -> int:
@@ -244,7 +181,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
             limit = row.post.too_late_after
             row.state, row.due_at, row.changed_at = State.SCHEDULED, now, now
             # Whoever asks for it now does not want it refused for being late.
-            row.too_late_at = None if limit is None else now + limit
+            row.too_late_at = None if limit is None or row.part else now + limit
             row.retries, row.error, row.error_code = 0, "", ""
             if not row.maybe_sent:
                 row.frozen, row.progress = {}, {}
@@ -287,14 +224,17 @@ def resolve_delivery(
         if row is None:
             raise WrongState("This delivery does not wait for a decision.")
         if answer == "posted":
-            waiting.update(**outcomes.as_published(Receipt(remote_id="", url=url), now))
+            remote_id = publishers[row.account.network].id_in(url)
+            receipt = Receipt(remote_id=remote_id, url=url)
+            waiting.update(**outcomes.as_published(receipt, now))
             row.refresh_from_db()
-            personas.remember([outcomes.memory(row, Receipt(remote_id="", url=url), now)])
+            personas.remember([outcomes.memory(row, receipt, now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
             _send_soon(waiting, about=row, by=by, action="post again")
         else:
             waiting.update(state=State.CANCELLED, changed_at=now)
+            _cancel_what_follows(row)
         Attempt.objects.create(
             delivery=row,
             claim=row.pk,
@@ -314,9 +254,20 @@ def cancel_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     with transaction.atomic():
         if not rows.update(state=State.CANCELLED, changed_at=timezone.now()):
             raise WrongState("Only what waits and cannot be out yet can be cancelled.")
+        _cancel_what_follows(delivery)
         audit.record(actor=by, action="cancel", about=delivery)
     delivery.refresh_from_db()
     return delivery
+
+
+def _cancel_what_follows(delivery: Delivery) -> None:
+    """The later parts of a thread have nothing to reply to any more."""
+    Delivery.objects.filter(
+        post=delivery.post_id,
+        account=delivery.account_id,
+        part__gt=delivery.part,
+        state__in=[State.SCHEDULED, State.HELD, State.FAILED, State.MISSED],
+    ).update(state=State.CANCELLED, changed_at=timezone.now())
 
 
 def hold_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
@@ -346,7 +297,9 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
             late = row.due_at <= now and limit is not None
             rows.update(
                 state=State.SCHEDULED,
-                too_late_at=now + limit if late and limit is not None else row.too_late_at,
+                too_late_at=now + limit
+                if late and limit is not None and not row.part
+                else row.too_late_at,
                 changed_at=now,
             )
         audit.record(actor=by, action="release", about=delivery)

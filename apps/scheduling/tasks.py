@@ -10,7 +10,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.scheduling import publishing, recovery
+from apps.scheduling import publishing, queueing, recovery, repeating
 from apps.scheduling.models import Delivery
 
 log = structlog.get_logger(__name__)
@@ -102,6 +102,26 @@ def reconcile_deliveries() -> None:
     """Find out what became of unconfirmed deliveries, and send again what is not there."""
     states = recovery.reconcile()
     wake([pk for pk, state in states.items() if state == Delivery.State.SCHEDULED])
+
+
+@shared_task(name="prepare_series")
+def prepare_series() -> None:
+    """Prepare the coming posts of series; one that fails does not stop the others."""
+    for series_id in repeating.due(timezone.now()):
+        try:
+            repeating.prepare(series_id)
+        except Exception:
+            log.exception("a series could not be prepared", series=str(series_id))
+
+
+@shared_task(name="requeue_evergreens")
+def requeue_evergreens() -> None:
+    """Put evergreens back into their queues; one that fails does not stop the others."""
+    for evergreen_id in queueing.waiting():
+        try:
+            queueing.requeue(evergreen_id)
+        except Exception:
+            log.exception("an evergreen could not be queued", evergreen=str(evergreen_id))
 
 
 @shared_task(name="batch_publish_content", ignore_result=False)

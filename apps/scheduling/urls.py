@@ -8,11 +8,15 @@ from apps.scheduling.api.accounts import AccountViewSet, NetworksView
 from apps.scheduling.api.deliveries import DeliveryViewSet
 from apps.scheduling.api.media import MediaViewSet
 from apps.scheduling.api.posts import PostViewSet
+from apps.scheduling.api.queues import EvergreenViewSet
+from apps.scheduling.api.series import SeriesViewSet
 
 router = Router()
 router.register("accounts", AccountViewSet, "account")
 router.register("media", MediaViewSet, "media")
 router.register("posts", PostViewSet, "post")
+router.register("series", SeriesViewSet, "series")
+router.register("evergreens", EvergreenViewSet, "evergreen")
 router.register("deliveries", DeliveryViewSet, "delivery")
 
 api = [

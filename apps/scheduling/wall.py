@@ -5,13 +5,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed
 from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from apps.personas.models import Persona
@@ -39,7 +40,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def page(request: HttpRequest, handle: str) -> HttpResponse:
     """One persona's posts, newest first."""
     persona = _persona_at(handle)
-    posts = list(_before(_posts_at(handle), request.GET.get("before", ""))[: PAGE + 1])
+    posts = list(_before(_threads_at(handle), request.GET.get("before", ""))[: PAGE + 1])
     older = posts[PAGE - 1].pk if len(posts) > PAGE else None
     return _answer(
         request, "wall/page.html", persona, handle, {"posts": posts[:PAGE], "older": older}
@@ -51,6 +52,9 @@ def post(request: HttpRequest, handle: str, post_id: UUID) -> HttpResponse:
     """One post."""
     persona = _persona_at(handle)
     row = get_object_or_404(_posts_at(handle), pk=post_id)
+    if row.thread_id is not None:
+        return redirect("wall-post", handle, row.thread_id)
+    row = _threads_at(handle).get(pk=post_id)
     return _answer(request, "wall/post.html", persona, handle, {"post": row})
 
 
@@ -66,13 +70,14 @@ def feed(request: HttpRequest, handle: str) -> HttpResponse:
         feed_url=_address("wall-feed", handle),
         language=persona.language,
     )
-    for row in _posts_at(handle)[:IN_FEED]:
-        text = _printable(row.text)
+    for row in _threads_at(handle)[:IN_FEED]:
+        text = _printable("\n\n".join([row.text, *(part.text for part in row.continuation)]))
         atom.add_item(
             title=text[:80] or "(picture)",
             link=_address("wall-post", handle, row.pk),
             unique_id=f"urn:uuid:{row.pk}",
-            description=linked(text).replace("\n", "<br>") + _pictures(row),
+            description=linked(text).replace("\n", "<br>")
+            + mark_safe("".join(_pictures(each) for each in [row, *row.continuation])),
             author_name=_printable(persona.name),
             pubdate=row.created_at,
             updateddate=row.created_at,
@@ -97,6 +102,16 @@ def _persona_at(handle: str) -> Persona:
 
 def _posts_at(handle: str) -> QuerySet[WallPost]:
     return WallPost.objects.filter(handle=handle)
+
+
+def _threads_at(handle: str) -> QuerySet[WallPost]:
+    """The posts that begin something, each with what continues it."""
+    parts = WallPost.objects.order_by("created_at", "id")
+    return (
+        _posts_at(handle)
+        .filter(thread=None)
+        .prefetch_related(Prefetch("continued_by", parts, to_attr="continuation"))
+    )
 
 
 def _before(posts: QuerySet[WallPost], cursor: str) -> QuerySet[WallPost]:

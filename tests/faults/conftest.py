@@ -44,9 +44,14 @@ def house(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterato
         for name in ("keyed", "listable", "blind")
     }
     # A transactional test before this one emptied every table, the periodic tasks too.
-    for app in ("core", "scheduling", "chat"):
-        migration = importlib.import_module(f"apps.{app}.migrations.0002_periodic_tasks")
-        migration.add(apps, None)
+    for name in (
+        "core.migrations.0002_periodic_tasks",
+        "scheduling.migrations.0002_periodic_tasks",
+        "scheduling.migrations.0004_series_task",
+        "scheduling.migrations.0006_queue_task",
+        "chat.migrations.0002_periodic_tasks",
+    ):
+        importlib.import_module(f"apps.{name}").add(apps, None)
     try:
         yield made
     finally:

@@ -27,6 +27,7 @@ class Keyed(Publisher):
 
     label = "Keyed stand-in"
     safety = Safety.KEYED
+    replies = True
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -39,7 +40,12 @@ class Keyed(Publisher):
         return Identity(handle=account.handle)
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
-        body = {"kind": self.safety.value, "key": outgoing.key, "text": outgoing.full_text}
+        body = {
+            "kind": self.safety.value,
+            "key": outgoing.key,
+            "text": outgoing.full_text,
+            "reply_to": outgoing.reply_to.id if outgoing.reply_to else "",
+        }
         try:
             answer = self._call("POST", "/publish", json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

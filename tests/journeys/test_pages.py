@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,8 +11,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
 from apps.core.models import User
-from apps.scheduling import services
-from apps.scheduling.models import Post, SocialAccount, WallPost
+from apps.scheduling import planning, services
+from apps.scheduling.models import Post, QueueSlot, Series, SocialAccount, WallPost
+from apps.scheduling.recurrence import Rule
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +50,17 @@ def posted(wall: SocialAccount) -> Post:
         ),
         by=None,
     )
+
+
+def daily(post: Post) -> Series:
+    """A series of the same persona, with slots beside it."""
+    account = post.deliveries.get().account
+    QueueSlot.objects.create(account=account, weekday="mon", at="09:00")
+    draft = services.Draft(
+        persona=account.persona, accounts=[account], text="Morning", scheduled_at=timezone.now()
+    )
+    rule = Rule(kind="daily", zone=ZoneInfo("Europe/Lisbon"), starts_on=timezone.localdate())
+    return planning.create_series(planning.Plan(name="M", draft=draft, rule=rule), by=None)
 
 
 def test_staff_write_a_post_and_see_it_counted(
@@ -89,11 +102,20 @@ def test_nothing_serious_stands_in_anybodys_way(
 
     page.on("console", listen)
     delivery = posted.deliveries.get()
+    series = daily(posted)
     public = ["/", "/wall/luna/", "/nope"]
     studio = [
         "/admin/",
         "/admin/scheduling/post/",
         "/admin/scheduling/post/add/",
+        "/admin/scheduling/post/calendar/",
+        "/admin/scheduling/post/calendar/?view=week",
+        "/admin/scheduling/post/calendar/?view=list",
+        "/admin/scheduling/series/",
+        "/admin/scheduling/series/add/",
+        f"/admin/scheduling/series/{series.pk}/change/",
+        "/admin/scheduling/queueslot/",
+        "/admin/scheduling/evergreen/add/",
         "/admin/scheduling/delivery/",
         f"/admin/scheduling/delivery/{delivery.pk}/change/",
         f"/admin/scheduling/socialaccount/{delivery.account_id}/change/",

@@ -22,6 +22,7 @@ class StandIn(Publisher):
     """Keeps what was published; `behave` is called for each publish and may raise or wait."""
 
     label = "Stand-in"
+    replies = True
 
     def __init__(self, safety: str = "keyed", characters: int | None = 300) -> None:
         self.safety = Safety(safety)  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """Every page of the admin opens for those who may, and for nobody else; hostile text is inert."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib import admin
@@ -12,8 +13,17 @@ from django.utils import timezone
 
 from apps.core.models import Alert, EventHandling, Lease, User
 from apps.personas.models import Fact, Persona
-from apps.scheduling import services
-from apps.scheduling.models import Attempt, Delivery, Media, Post, SocialAccount
+from apps.scheduling import planning, services
+from apps.scheduling.models import (
+    Attempt,
+    Delivery,
+    Evergreen,
+    Media,
+    Post,
+    QueueSlot,
+    SocialAccount,
+)
+from apps.scheduling.recurrence import Rule
 from tests.conftest import Everyone
 from tests.scheduling.test_wall import HOSTILE, a_picture
 
@@ -37,6 +47,24 @@ def furnished(ada: User, wall: SocialAccount) -> Delivery:
         ),
         by=ada,
     )
+    planning.create_series(
+        planning.Plan(
+            name=HOSTILE[:100],
+            draft=services.Draft(
+                persona=wall.persona, accounts=[wall], text=HOSTILE, scheduled_at=timezone.now()
+            ),
+            rule=Rule(
+                kind="weekly",
+                zone=ZoneInfo("Europe/Lisbon"),
+                starts_on=timezone.localdate() + timedelta(days=2),
+                weekdays=("mon",),
+                count=1,
+            ),
+        ),
+        by=ada,
+    )
+    QueueSlot.objects.create(account=wall, weekday="mon", at="09:00")
+    Evergreen.objects.create(post=post, account=wall, distance=timedelta(days=30), problem=HOSTILE)
     delivery = post.deliveries.get()
     Delivery.objects.filter(pk=delivery.pk).update(
         state=Delivery.State.NEEDS_REVIEW, error=HOSTILE, remote_url="https://example.org/1"
@@ -80,7 +108,8 @@ def test_the_dashboard_shows_what_waits_and_each_figure_is_a_link(
     assert "<script>alert(1)" not in page
     for state in Delivery.State.values:
         listed = as_ada.get("/admin/scheduling/delivery/", {"state__exact": state})
-        assert listed.context["cl"].result_count == (state == "needs_review")
+        expected = state in {"needs_review", "scheduled"}
+        assert listed.context["cl"].result_count == expected
 
 
 def test_an_empty_studio_says_what_to_do_first(as_ada: Client) -> None:
@@ -138,7 +167,7 @@ def test_only_staff_with_the_permission_write_test_and_count(
             refused = {"staff without the permission": 403}.get(role, 302)
             if role not in {"staff", "superuser"}:
                 assert client.post(path, {}).status_code == refused, (path, role)
-    assert Post.objects.count() == 1
+    assert Post.objects.count() == 2
 
 
 def test_times_are_in_the_viewers_zone_with_the_zone_named(

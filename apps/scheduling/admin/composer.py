@@ -1,7 +1,8 @@
 """The form in which a post is written: what, where, when, and how each network counts it."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -102,7 +103,7 @@ class ComposeForm(forms.Form):
         return services.Draft(
             persona=self.persona,
             accounts=chosen,
-            scheduled_at=data.get("at") or timezone.now(),
+            scheduled_at=self._moment(),
             text=data.get("text", "").replace("\r\n", "\n"),
             link=data.get("link", ""),
             hashtags=data.get("hashtags", "").replace(",", " ").split(),
@@ -110,6 +111,9 @@ class ComposeForm(forms.Form):
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
         )
+
+    def _moment(self) -> datetime:
+        return self.cleaned_data.get("at") or timezone.now()
 
     def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
         own = {str(each.pk): self.cleaned_data.get(f"text_{each.pk}", "") for each in chosen}
@@ -163,10 +167,16 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
     }
 
 
-def initial_of_new(persona: Persona, *, copied: Post | None) -> dict[str, Any]:
-    """A new post: in the persona's zone, an hour from now, on every account that is ready."""
+def initial_of_new(persona: Persona, *, copied: Post | None, day: str = "") -> dict[str, Any]:
+    """A new post: in the persona's zone, an hour from now, on every account that is ready.
+
+    `day` (2026-12-01) asks for nine in the morning of that day, if that is still to come.
+    """
     soon = timezone.now() + timedelta(hours=1)
     soon = soon.replace(minute=soon.minute // 15 * 15, second=0, microsecond=0)
+    with suppress(ValueError):
+        nine = datetime.combine(date.fromisoformat(day), time(9), ZoneInfo(persona.time_zone))
+        soon = max(soon, nine)
     initial = initial_of(copied, zone=persona.time_zone) if copied else {}
     ready = persona.accounts.exclude(status=SocialAccount.Status.PAUSED)
     return {

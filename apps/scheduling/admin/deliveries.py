@@ -66,7 +66,7 @@ class DeliveryAdmin(StudioAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         rows: QuerySet[Delivery] = super().get_queryset(request)
-        rows = rows.select_related("post__persona", "account__persona")
+        rows = rows.select_related("post__persona", "account__persona", "after")
         return rows.annotate(tries_count=Count("attempts"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -82,7 +82,7 @@ class DeliveryAdmin(StudioAdmin):
     def said(self, delivery: Delivery) -> Any:
         return format_html(
             '<span class="g-said">{}</span><span class="g-quiet">{}</span>',
-            str(delivery.post),
+            f"{delivery.post} (part {delivery.part + 1})" if delivery.part else str(delivery.post),
             delivery.post.persona.name,
         )
 
@@ -186,7 +186,10 @@ class DeliveryAdmin(StudioAdmin):
             "too_late": when(delivery.too_late_at) if delivery.too_late_at else "",
             "published": when(delivery.published_at) if delivery.published_at else "",
             "content": frozen,
-            "pictures": composing.media_of(delivery.post),
+            "pictures": composing.media_of(delivery.post, delivery.part),
+            "before": delivery.after,
+            "waits_for": delivery.waits_for,
+            "following": list(delivery.followed_by.all()),
             "ledger": [
                 (
                     when(attempt.started_at),

@@ -22,8 +22,8 @@ from apps.core.admin.base import StudioAdmin, acting
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import services
-from apps.scheduling.admin import composer
+from apps.scheduling import services, slots
+from apps.scheduling.admin import calendar, composer
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -31,7 +31,7 @@ from apps.scheduling.admin.shown import (
     delivery_badges,
     state_badge,
 )
-from apps.scheduling.models import Post
+from apps.scheduling.models import Delivery, Occurrence, Post
 
 
 @admin.register(Post)
@@ -102,12 +102,36 @@ class PostAdmin(StudioAdmin):
     def get_urls(self) -> list[Any]:
         check = self.admin_site.admin_view(require_POST(self.check_draft))
         cancel = self.admin_site.admin_view(require_POST(self.cancel_one))
+        shown = self.admin_site.admin_view(self.calendar)
+        move = self.admin_site.admin_view(require_POST(self.move))
         own = [
             path("check/<uuid:persona_id>/", check, name="scheduling_post_check"),
             path("<uuid:post_id>/cancel/", cancel, name="scheduling_post_cancel"),
+            path("calendar/", shown, name="scheduling_post_calendar"),
+            path("<uuid:post_id>/move/", move, name="scheduling_post_move"),
         ]
         urls: list[Any] = super().get_urls()
         return own + urls
+
+    def calendar(self, request: HttpRequest) -> HttpResponse:
+        """A month, a week or a list of posts."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        found = {
+            **self.admin_site.each_context(request),
+            **calendar.context(request),
+            "title": "Calendar",
+            "opts": self.opts,
+            "may_add": self.has_add_permission(request),
+            "may_move": self.has_change_permission(request),
+        }
+        return TemplateResponse(request, "admin/scheduling/calendar.html", found)
+
+    def move(self, request: HttpRequest, post_id: UUID) -> JsonResponse:
+        """Give a post another time."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return calendar.move(request, post_id)
 
     def changeform_view(
         self,
@@ -162,7 +186,10 @@ class PostAdmin(StudioAdmin):
             stored = self._store(request, form, post)
             if stored is not None:
                 return HttpResponseRedirect(self._page(stored))
-        deliveries = list(post.deliveries.select_related("account")) if post else []
+        rows = (
+            post.deliveries.select_related("account", "after") if post else Delivery.objects.none()
+        )
+        deliveries = list(rows.order_by("account", "part"))
         context = {
             **self.admin_site.each_context(request),
             "title": str(post) if post else f"Write as {persona.name}",
@@ -178,6 +205,11 @@ class PostAdmin(StudioAdmin):
             and self.has_change_permission(request, post)
             and any(each.state in ("scheduled", "held") for each in deliveries),
             "may_add": self.has_add_permission(request),
+            "free": _free_slots(persona) if post is None else [],
+            "may_repeat": request.user.has_perm("scheduling.add_series"),
+            "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
+            if post
+            else None,
         }
         return TemplateResponse(request, "admin/scheduling/compose.html", context)
 
@@ -194,7 +226,7 @@ class PostAdmin(StudioAdmin):
         initial = (
             composer.initial_of(post, zone=persona.time_zone)
             if post
-            else composer.initial_of_new(persona, copied=copied)
+            else composer.initial_of_new(persona, copied=copied, day=request.GET.get("day", ""))
         )
         return ComposeForm(
             data if data is not None else (request.POST if request.method == "POST" else None),
@@ -207,8 +239,8 @@ class PostAdmin(StudioAdmin):
     def _store(self, request: HttpRequest, form: ComposeForm, post: Post | None) -> Post | None:
         """Save through services; None when the form now shows what is wrong."""
         data = request.POST.copy()
-        if "now" in data:
-            # The button says now, whatever the clock in the form shows.
+        if "now" in data or "queue" in data:
+            # The buttons say when, whatever the clock in the form shows.
             data["at"] = timezone.localtime(timezone.now(), _zone(form, data)).strftime(
                 "%Y-%m-%dT%H:%M:%S"
             )
@@ -229,6 +261,15 @@ class PostAdmin(StudioAdmin):
         if not valid or form.errors:
             return None
         try:
+            if post is None and "queue" in data:
+                posts = slots.queue_post(form.draft(), by=acting(request))
+                for queued in posts:
+                    account = (
+                        queued.deliveries.select_related("account").filter(part=0).get().account
+                    )
+                    said = format_html("Queued for {}: {}.", account, when(queued.scheduled_at))
+                    messages.success(request, said)
+                return posts[0]
             if post is None:
                 post = services.schedule_post(form.draft(), by=acting(request))
                 messages.success(request, "Scheduled. It goes out on its own.")
@@ -285,6 +326,12 @@ class PostAdmin(StudioAdmin):
 
     def _page(self, post: Post) -> str:
         return reverse("admin:scheduling_post_change", args=[post.pk])
+
+
+def _free_slots(persona: Persona) -> list[tuple[Any, Any]]:
+    """The next free slot of each account that has slots."""
+    found = [(each, slots.next_free(each)) for each in persona.accounts.order_by("network")]
+    return [(account, when(moment.at)) for account, moment in found if moment]
 
 
 def _zone(form: ComposeForm, data: QueryDict) -> ZoneInfo:

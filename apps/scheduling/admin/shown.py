@@ -58,7 +58,12 @@ def network_choices() -> list[tuple[str, str]]:
 
 
 def state_badge(delivery: Delivery) -> SafeString:
-    """The state of a delivery, its error on hover."""
+    """The state of a delivery, its error on hover; a part that waits names what it waits for."""
+    before = delivery.waits_for
+    if before is not None:
+        words = f"After part {before.part + 1}: {before.get_state_display()}"
+        tone = "info" if before.state in Delivery.UNFINISHED else "warn"
+        return badge(tone, words, f"It goes out once part {before.part + 1} is out.")
     return badge(STATE_TONES[delivery.state], delivery.get_state_display(), delivery.error)
 
 

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from apps.core.api import Resource, Shared
 from apps.core.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
-from apps.scheduling import keeping, services
+from apps.scheduling import keeping, services, slots
+from apps.scheduling.api.slots import SlotsInput, SlotsOutput, slots_of
 from apps.scheduling.models import SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Account, Publisher
@@ -90,6 +91,8 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
     partial_update=extend_schema(request=AccountChange, responses=AccountOutput),
     destroy=extend_schema(responses={204: None}),
     test=extend_schema(request=None, responses=AccountOutput),
+    slots=extend_schema(responses=SlotsOutput, filters=False),
+    set_slots=extend_schema(request=SlotsInput, responses=SlotsOutput),
 )
 class AccountViewSet(Resource):
     """Accounts of personas on networks."""
@@ -97,6 +100,7 @@ class AccountViewSet(Resource):
     queryset = SocialAccount.objects.all()
     serializer_class = output = AccountOutput
     filterset_fields = ("persona", "network", "status")
+    needs: ClassVar[dict[str, str]] = {"slots": "view"}
     calls_network: ClassVar[frozenset[str]] = frozenset({"test"})
 
     def create(self, request: Request) -> Response:
@@ -130,6 +134,19 @@ class AccountViewSet(Resource):
         """Ask the network whose credentials these are; publishes nothing."""
         services.test_account(self.get_object())
         return self.shown(pk)
+
+    @action(detail=True, methods=["get"])
+    def slots(self, request: Request, pk: str) -> Response:
+        """The account's weekly slots and the next one that is free."""
+        return Response(slots_of(self.get_object()))
+
+    @slots.mapping.put
+    def set_slots(self, request: Request, pk: str) -> Response:
+        """Give the account exactly these slots."""
+        account = self.get_object()
+        given = self.read(request, SlotsInput)["slots"]
+        slots.set_slots(account, [(each["weekday"], each["at"]) for each in given], by=self.actor)
+        return Response(slots_of(account))
 
 
 class LimitsOutput(serializers.Serializer[Any]):

@@ -42,6 +42,8 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
             "account",
             "network",
             "handle",
+            "part",
+            "after",
             "state",
             "scheduled_at",
             "due_at",

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from apps.core.serializers import Id, Link, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling.api.accounts import persona_of
+from apps.scheduling.drafting import MOST_PARTS, Part, parts_of
 from apps.scheduling.models import DAY, Media, Post, SocialAccount
 from apps.scheduling.services import Draft
 
@@ -32,16 +33,35 @@ class Hashtags(serializers.ListField):
     )
 
 
+class PartInput(Strict):
+    """What follows as a reply to the part before: the next of a thread, or a first comment."""
+
+    text = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, default="")
+    media = serializers.ListField(child=Id(), max_length=MOST_MEDIA, default=list)
+
+    def validate_media(self, value: list[Any]) -> list[Media]:
+        return _found(Media.objects.all(), value, "media file")
+
+    def validate(self, attrs: dict[str, Any]) -> Any:
+        return Part(**{"text": "", "media": (), **attrs})
+
+
 class Override(Strict):
-    """One account's own text, link or hashtags."""
+    """One account's own text, link, hashtags, or texts of the parts that follow."""
 
     text = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, required=False)
     link = Link(max_length=1_000, allow_blank=True, required=False)
     hashtags = Hashtags(required=False)
+    parts = serializers.ListField(
+        child=Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False),
+        max_length=MOST_PARTS,
+        required=False,
+        help_text="An empty list: this account gets the first part alone.",
+    )
 
 
-class PostInput(Strict):
-    """A post: who says it, what, where and when."""
+class Content(Strict):
+    """What is said, by whom and where; when, its subclasses say."""
 
     persona = Id()
     text = Text(max_length=LONGEST_TEXT, allow_blank=True, trim_whitespace=False, required=False)
@@ -49,7 +69,13 @@ class PostInput(Strict):
     hashtags = Hashtags(required=False)
     accounts = serializers.ListField(child=Id(), allow_empty=False, max_length=MOST_ACCOUNTS)
     media = serializers.ListField(child=Id(), max_length=MOST_MEDIA, required=False)
-    scheduled_at = Moment()
+    parts = serializers.ListField(
+        child=PartInput(),
+        max_length=MOST_PARTS,
+        required=False,
+        help_text="What follows as replies, each to the one before; link and hashtags go with the "
+        "first.",
+    )
     overrides = serializers.DictField(
         child=Override(), required=False, help_text="Per account id: its own text, link, hashtags."
     )
@@ -85,6 +111,12 @@ class PostInput(Strict):
             raise serializers.ValidationError("Give a time above zero, or null.", "not_positive")
         return value
 
+
+class PostInput(Content):
+    """A post: who says it, what, where and when."""
+
+    scheduled_at = Moment()
+
     def draft(self, post: Post | None = None) -> Draft:
         """The draft this makes; what a partial request leaves out stays as `post` has it."""
         return Draft(
@@ -105,14 +137,16 @@ def _found(queryset: Any, ids: Sequence[UUID], what: str) -> list[Any]:
 
 
 def _as_it_is(post: Post) -> dict[str, Any]:
-    deliveries = list(post.deliveries.select_related("account__persona"))
+    deliveries = list(post.deliveries.filter(part=0).select_related("account__persona"))
+    parts = parts_of(post.parts, post.postmedia_set.select_related("media"))
     return {
         "persona": post.persona,
         "text": post.text,
         "link": post.link,
         "hashtags": post.hashtags,
         "accounts": [row.account for row in deliveries],
-        "media": [each.media for each in post.postmedia_set.select_related("media")],
+        "media": parts[0].media,
+        "parts": parts[1:],
         "scheduled_at": post.scheduled_at,
         "overrides": {str(row.account_id): row.override for row in deliveries if row.override},
         "too_late_after": post.too_late_after,

@@ -1,5 +1,6 @@
 """Posts over HTTP."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import Exists, OuterRef, Prefetch
@@ -12,16 +13,37 @@ from rest_framework.response import Response
 
 from apps.core.api import Resource
 from apps.core.filters import MomentFilter
-from apps.scheduling import keeping, services
+from apps.scheduling import keeping, services, slots
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
+from apps.scheduling.api.queues import QueueInput
 from apps.scheduling.models import Delivery, Post, PostMedia
+
+
+class PartOutput(serializers.Serializer[Any]):
+    """What follows as a reply to the part before."""
+
+    text = serializers.CharField()
+    media = serializers.ListField(child=serializers.UUIDField())
+
+
+def shown_parts(parts: Sequence[Mapping[str, Any]], media: Iterable[Any]) -> list[dict[str, Any]]:
+    """Stored parts as an answer shows them."""
+    places = list(media)
+    return [
+        {
+            "text": part["text"],
+            "media": [str(each.media_id) for each in places if each.part == number],
+        }
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 class PostOutput(serializers.ModelSerializer[Post]):
     """A post with its deliveries."""
 
     media = serializers.SerializerMethodField()
+    parts = serializers.SerializerMethodField()
     deliveries = DeliveryOutput(many=True, read_only=True)
     too_late_after = serializers.DurationField(format="iso-8601", allow_null=True)
 
@@ -34,6 +56,7 @@ class PostOutput(serializers.ModelSerializer[Post]):
             "link",
             "hashtags",
             "media",
+            "parts",
             "scheduled_at",
             "too_late_after",
             "created_by",
@@ -44,7 +67,11 @@ class PostOutput(serializers.ModelSerializer[Post]):
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_media(self, post: Post) -> list[str]:
-        return [str(each.media_id) for each in post.postmedia_set.all()]
+        return [str(each.media_id) for each in post.postmedia_set.all() if not each.part]
+
+    @extend_schema_field(PartOutput(many=True))
+    def get_parts(self, post: Post) -> Any:
+        return shown_parts(post.parts, post.postmedia_set.all())
 
 
 class ProblemOutput(serializers.Serializer[Any]):
@@ -64,6 +91,9 @@ class MeasureOutput(serializers.Serializer[Any]):
     limit = serializers.IntegerField(allow_null=True)
     bytes = serializers.IntegerField()
     byte_limit = serializers.IntegerField(allow_null=True)
+    parts = serializers.ListField(
+        child=serializers.IntegerField(), help_text="The lengths of the parts that follow."
+    )
 
 
 class CheckOutput(serializers.Serializer[Any]):
@@ -132,18 +162,19 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     cancel=extend_schema(request=None, responses=CountOutput),
     publish_now=extend_schema(request=None, responses=CountOutput),
     check=extend_schema(request=PostInput, responses=CheckOutput),
+    queue=extend_schema(request=QueueInput, responses={201: PostOutput(many=True)}),
     schedule=extend_schema(request=SeedInput, responses={201: SeedOutput}),
 )
 class PostViewSet(Resource):
     """Posts: what a persona says, and when."""
 
     queryset = Post.objects.prefetch_related(
-        Prefetch("deliveries", SHOWN.order_by("id")),
+        Prefetch("deliveries", SHOWN.order_by("account_id", "part")),
         Prefetch("postmedia_set", PostMedia.objects.order_by("position")),
     )
     serializer_class = output = PostOutput
     filterset_class = PostFilter
-    needs: ClassVar[dict[str, str]] = {"check": "add", "schedule": "add"}
+    needs: ClassVar[dict[str, str]] = {"check": "add", "queue": "add", "schedule": "add"}
 
     def create(self, request: Request) -> Response:
         """Schedule a post on one or several accounts."""
@@ -200,6 +231,17 @@ class PostViewSet(Resource):
         ]
         content = {"ok": not problems, "problems": problems, "accounts": keeping.measure(draft)}
         return Response(CheckOutput(content).data)
+
+    @action(detail=False, methods=["post"])
+    def queue(self, request: Request) -> Response:
+        """Put a post into the next free slot of each of its accounts: one post per account."""
+        given = QueueInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        posts = slots.queue_post(given.draft(), by=self.actor)
+        shown = self.get_queryset().filter(pk__in=[post.pk for post in posts])
+        context = self.get_serializer_context()
+        ordered = shown.order_by("scheduled_at")
+        return Response(PostOutput(ordered, many=True, context=context).data, status=201)
 
     @action(detail=False, methods=["post"])
     def schedule(self, request: Request) -> Response:

@@ -130,6 +130,14 @@ Renew = Callable[
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplyTo:
+    """What a part of a thread follows: the part before, and the first, by the network's ids."""
+
+    id: str
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outgoing:
     """One post as it goes to one account: frozen before the first call, the same at every retry."""
 
@@ -142,6 +150,8 @@ class Outgoing:
     attachments: tuple[Attachment, ...] = ()
     # Where a network has a mark for it, it is set; a persona's posts are, until somebody says no.
     made_with_ai: bool = True
+    # Set for every part of a thread but the first.
+    reply_to: ReplyTo | None = None
     # What `prepare` achieved so far: upload ids, container ids.
     progress: Mapping[str, Any] = field(default_factory=dict)
 
@@ -198,6 +208,8 @@ class Publisher(ABC):
     # How long the network remembers a key (KEYED only); None is for ever.
     key_life: ClassVar[timedelta | None] = None
     needs_server: ClassVar[bool] = False
+    # Whether a post can follow another one as its reply: threads and first comments need it.
+    replies: ClassVar[bool] = False
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
 
     def new_key(self) -> str:
@@ -212,11 +224,18 @@ class Publisher(ABC):
         """The length of `text` as this network counts it."""
         return graphemes(text)
 
+    def id_in(self, url: str) -> str:
+        """The id of the post at `url`, as `Receipt.remote_id` has it; empty if it does not say."""
+        return ""
+
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         """Everything that would make the network refuse this post; empty when it fits."""
         limits = self.limits(account)
         text = outgoing.full_text
         problems = []
+        if outgoing.reply_to is not None and not self.replies:
+            words = f"{self.label} takes no threads and no first comment."
+            problems.append(Problem(field="parts", code="no_threads", message=words))
         if not text.strip() and not outgoing.attachments:
             problems.append(Problem(field="text", code="empty", message="Nothing to publish."))
         length = self.count(text, account)

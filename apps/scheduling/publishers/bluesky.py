@@ -47,6 +47,7 @@ class Bluesky(XrpcPublisher):
     label: ClassVar[str] = "Bluesky"
     safety: ClassVar[Safety] = Safety.KEYED
     default_server: ClassVar[str] = "https://bsky.social"
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="app_password",
@@ -91,6 +92,11 @@ class Bluesky(XrpcPublisher):
         progress = dict(outgoing.progress)
         if "mentions" not in progress:
             progress["mentions"] = self._resolved(account, outgoing.full_text)
+            save(progress)
+        if outgoing.reply_to and "reply" not in progress:
+            parent, root = outgoing.reply_to.id, outgoing.reply_to.root
+            strong = {uri: self._strong(account, uri) for uri in {parent, root}}
+            progress["reply"] = {"root": strong[root], "parent": strong[parent]}
             save(progress)
         uploads = dict(progress.get("uploads", {}))
         for position, attachment in enumerate(outgoing.attachments):
@@ -159,6 +165,10 @@ class Bluesky(XrpcPublisher):
         }
         if LANGUAGE.fullmatch(outgoing.language):
             record["langs"] = [outgoing.language]
+        if outgoing.reply_to:
+            if "reply" not in outgoing.progress:
+                raise Temporary("The part before is not looked up yet.", code="not_prepared")
+            record["reply"] = outgoing.progress["reply"]
         if marks := facets.of(text, outgoing.progress.get("mentions", {})):
             record["facets"] = marks
         if outgoing.attachments:
@@ -178,6 +188,23 @@ class Bluesky(XrpcPublisher):
                 },
             }
         return record
+
+    def _strong(self, account: Account, uri: str) -> dict[str, str]:
+        """A reference to a post of ours by its address and its content, as a reply needs it."""
+        parts = re.fullmatch(rf"at://(did:[\w.:%-]+)/{POSTS}/([\w.~:-]{{1,512}})", uri, re.ASCII)
+        if parts is None:
+            raise Permanent("Bluesky: the part before has no address.", code="no_reply_id")
+        query = urlencode({"repo": parts[1], "collection": POSTS, "rkey": parts[2]})
+
+        def ask(session: Mapping[str, Any]) -> httpx.Response:
+            name = f"com.atproto.repo.getRecord?{query}"
+            return self.xrpc(account, session, name, method="GET")
+
+        answer = self.read(self.signed_in(account, ask))
+        cid = answer.get("cid") if isinstance(answer, dict) else None
+        if not isinstance(cid, str) or not re.fullmatch(r"\w{10,200}", cid, re.ASCII):
+            self.malformed("it does not name the part before")
+        return {"uri": uri, "cid": cid}
 
     def _image(self, outgoing: Outgoing, position: int) -> dict[str, Any]:
         upload = outgoing.progress.get("uploads", {}).get(str(position))

@@ -191,8 +191,9 @@ class ContainerPublisher(GraphPublisher):
     def _listed(self, account: Account, outgoing: Outgoing) -> Receipt | None:
         """The post of a container that is published, for its id and address."""
         fields = {"fields": f"id,permalink,timestamp,{self.text_field}"}
+        edge = "replies" if outgoing.reply_to else self.listing
         try:
-            answer = self.ask(account, f"{outgoing.progress['user']}/{self.listing}", fields)
+            answer = self.ask(account, f"{outgoing.progress['user']}/{edge}", fields)
         except Permanent:
             return None
         posts = within(answer, "data")

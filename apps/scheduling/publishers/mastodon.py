@@ -43,6 +43,7 @@ class Mastodon(HttpPublisher):
     label: ClassVar[str] = "Mastodon"
     safety: ClassVar[Safety] = Safety.LISTABLE
     needs_server: ClassVar[bool] = True
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",
@@ -120,6 +121,8 @@ class Mastodon(HttpPublisher):
         body: dict[str, Any] = {"status": outgoing.full_text, "content_type": "text/plain"}
         if outgoing.attachments:
             body["media_ids"] = [media[str(n)]["id"] for n in range(len(outgoing.attachments))]
+        if outgoing.reply_to:
+            body["in_reply_to_id"] = outgoing.reply_to.id
         if LANGUAGE.fullmatch(outgoing.language):
             body["language"] = outgoing.language
         response = self.call(
@@ -176,9 +179,10 @@ class Mastodon(HttpPublisher):
         self, status: Mapping[str, Any], wanted: mastodon_text.Wanted, outgoing: Outgoing
     ) -> bool:
         media = status.get("media_attachments") or []
+        follows = outgoing.reply_to.id if outgoing.reply_to else ""
         return (
             not status.get("reblog")
-            and not status.get("in_reply_to_id")
+            and str(status.get("in_reply_to_id") or "") == follows
             and isinstance(media, list)
             and len(media) == len(outgoing.attachments)
             and wanted.matches(str(status.get("content") or ""))

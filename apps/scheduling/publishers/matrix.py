@@ -51,6 +51,7 @@ class Matrix(HttpPublisher):
     # The specification names no time; Synapse's memory is the shortest known.
     key_life: ClassVar[timedelta | None] = timedelta(minutes=30)
     needs_server: ClassVar[bool] = True
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",
@@ -172,6 +173,8 @@ class Matrix(HttpPublisher):
                     "info": info,
                 }
             )
+        if outgoing.reply_to:
+            contents[0]["m.relates_to"] = {"m.in_reply_to": {"event_id": outgoing.reply_to.id}}
         return [
             {**content, "m.mentions": {}, KEY: f"{outgoing.key}-{number}"}
             for number, content in enumerate(contents)

@@ -45,6 +45,7 @@ class Telegram(HttpPublisher):
     label: ClassVar[str] = "Telegram"
     safety: ClassVar[Safety] = Safety.BLIND
     default_server: ClassVar[str] = "https://api.telegram.org"
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="token",
@@ -124,6 +125,10 @@ class Telegram(HttpPublisher):
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         fields: dict[str, Any] = {"chat_id": _chat(account)}
         text, pictures = outgoing.full_text, outgoing.attachments
+        if outgoing.reply_to:
+            follows = {"message_id": int(outgoing.reply_to.id)}
+            # Beside files every field is text.
+            fields["reply_parameters"] = json.dumps(follows) if pictures else follows
         if not pictures:
             fields["text"] = text
             answer = self._ask(account, "sendMessage", publishing=True, **fields)
@@ -144,6 +149,10 @@ class Telegram(HttpPublisher):
         if not isinstance(number, int) or within(answer, "ok") is not True:
             self.malformed("it does not name our message", publishing=True)
         return Receipt(remote_id=str(number), url=_page(within(first, "chat"), number))
+
+    def id_in(self, url: str) -> str:
+        found = re.search(r"/(\d{1,15})/?(?:\?|$)", url, re.ASCII)
+        return found[1] if found else ""
 
     def _ask(
         self, account: Account, method: str, *, publishing: bool = False, **fields: Any

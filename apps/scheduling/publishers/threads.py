@@ -32,6 +32,7 @@ class Threads(ContainerPublisher):
     error_field: ClassVar[str] = "error_message"
     text_field: ClassVar[str] = "text"
     user_field: ClassVar[str] = "id"
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",
@@ -64,6 +65,8 @@ class Threads(ContainerPublisher):
 
     def container(self, outgoing: Outgoing, children: list[str]) -> dict[str, str]:
         text = {"text": outgoing.full_text} if outgoing.full_text else {}
+        if outgoing.reply_to:
+            text["reply_to_id"] = outgoing.reply_to.id
         if children:
             return {"media_type": "CAROUSEL", "children": ",".join(children), **text}
         if outgoing.attachments:

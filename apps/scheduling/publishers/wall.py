@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 
 from apps.scheduling.models import WallPost
@@ -11,8 +12,10 @@ from apps.scheduling.publishers.base import (
     Identity,
     Limits,
     Outgoing,
+    Permanent,
     Publisher,
     Receipt,
+    ReplyTo,
     Safety,
     Temporary,
 )
@@ -23,6 +26,7 @@ class Wall(Publisher):
 
     label: ClassVar[str] = "Wall"
     safety: ClassVar[Safety] = Safety.KEYED
+    replies: ClassVar[bool] = True
 
     def limits(self, account: Account) -> Limits:
         return Limits(images=10)
@@ -32,10 +36,12 @@ class Wall(Publisher):
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         try:
+            thread = self._thread(outgoing.reply_to) if outgoing.reply_to else None
             row, _ = WallPost.objects.get_or_create(
                 key=outgoing.key,
                 defaults={
                     "handle": account.handle,
+                    "thread": thread,
                     "text": outgoing.full_text,
                     "link": outgoing.link,
                     "created_at": outgoing.created_at,
@@ -48,6 +54,13 @@ class Wall(Publisher):
         except DatabaseError as error:
             raise Temporary(f"The Wall's database did not answer: {error}") from error
         return Receipt(remote_id=str(row.id), url=f"{self._page(account)}{row.id}/")
+
+    def _thread(self, reply_to: ReplyTo) -> WallPost:
+        try:
+            return WallPost.objects.get(pk=reply_to.root)
+        except (WallPost.DoesNotExist, ValidationError):
+            words = "The first part is no longer on the Wall."
+            raise Permanent(words, code="no_reply_id") from None
 
     def _page(self, account: Account) -> str:
         return f"{settings.GATOR_PUBLIC_URL}/wall/{account.handle}/"

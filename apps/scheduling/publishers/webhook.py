@@ -10,7 +10,8 @@
      "timestamp": "2026-11-22T21:00:00.000Z",
      "data": {"id": "<key>", "handle": "...", "text": "...", "full_text": "...", "link": "...",
               "hashtags": ["..."], "language": "en",
-              "media": [{"url": "...", "name": "...", "mime": "image/jpeg", "size": 1,
+              "reply_to": "<id of the part before>",     only where it continues a thread
+             "media": [{"url": "...", "name": "...", "mime": "image/jpeg", "size": 1,
                          "width": 1, "height": 1, "alt": "...", "sha256": "..."}]}}
 
 `text` is what was written; `full_text` has the link and the hashtags too. Any 2xx means "taken";
@@ -49,6 +50,7 @@ class Webhook(HttpPublisher):
     label: ClassVar[str] = "Webhook"
     safety: ClassVar[Safety] = Safety.KEYED
     needs_server: ClassVar[bool] = True
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="secret",
@@ -76,6 +78,7 @@ class Webhook(HttpPublisher):
             "link": outgoing.link,
             "hashtags": list(outgoing.hashtags),
             "language": outgoing.language,
+            **({"reply_to": outgoing.reply_to.id} if outgoing.reply_to else {}),
             "media": [
                 {
                     "url": each.url,

@@ -4,6 +4,7 @@ X knows no key, but it lists our posts, and refuses the same text a second time.
 call left behind is looked for in the list; a refusal as "duplicate" is looked up there too.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ class X(OAuthPublisher):
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://api.x.com"
     token_url: ClassVar[str] = "https://api.x.com/2/oauth2/token"
+    replies: ClassVar[bool] = True
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         *token_fields(
             "Of OAuth 2.0 with PKCE, with the scopes tweet.read, tweet.write, users.read, "
@@ -134,6 +136,8 @@ class X(OAuthPublisher):
             # The mark is about media: X asks for none on text.
             if outgoing.made_with_ai:
                 body["made_with_ai"] = True
+        if outgoing.reply_to:
+            body["reply"] = {"in_reply_to_tweet_id": outgoing.reply_to.id}
         try:
             response = self._call(
                 account, "POST", "/2/tweets", publishing=True, seconds=20, json=body
@@ -165,7 +169,7 @@ class X(OAuthPublisher):
             self.malformed("it does not say who we are")
         query = {
             "max_results": "100",
-            "exclude": "retweets,replies",
+            "exclude": "retweets" if outgoing.reply_to else "retweets,replies",
             "start_time": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "tweet.fields": "attachments,created_at,entities,note_tweet",
         }
@@ -183,6 +187,10 @@ class X(OAuthPublisher):
                 return None
             query["pagination_token"] = str(following)
         raise Temporary("X: too many posts since to look them all through.", code="too_many_posts")
+
+    def id_in(self, url: str) -> str:
+        found = re.search(r"/status/(\d{1,20})", url, re.ASCII)
+        return found[1] if found else ""
 
     def _receipt(self, account: Account, number: str) -> Receipt:
         name = account.handle.strip().removeprefix("@")
