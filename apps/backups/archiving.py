@@ -133,7 +133,7 @@ class _Writer:
 
     def write(self, name: str, packed: Chunks, plain: Meter) -> None:
         """Store one archive; `plain` has measured it before it was packed."""
-        stored = Meter(lambda _: self.progress.add(0))
+        stored = Meter(lambda _: self.progress.add(0), crc=True)
         if self._keys:
             name += manifest.ENCRYPTED
             packed = encrypted(packed, self._keys)
@@ -154,7 +154,7 @@ class _Writer:
         for archive in self.archives:
             self.progress.stage(f"Reading back {archive.name}", archive.bytes)
             # Against accidents a CRC will do; SHA-256 is for every later reading.
-            read = Meter(self.progress.add, sha=False)
+            read = Meter(self.progress.add, sha=False, crc=True)
             for _ in read.through(self._draft.read(archive.name)):
                 pass
             if (read.bytes, read.crc) != self._written[archive.name]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from apps.backups import manifest
 from apps.backups.errors import BackupError, Damaged
-from apps.backups.streams import CHUNK, Chunks, Heard, Pulled, gzip_stored, gzipped
+from apps.backups.streams import CHUNK, STORED, Chunks, Heard, Pulled, gzip_stored, gzipped
 
 _MEDIA = """jpe?g png webp gif avif heic mp4 m4v mov webm mkv mp3 m4a ogg opus flac
 zip gz bz2 xz zst 7z pdf woff2? docx xlsx pptx epub"""
@@ -96,7 +96,7 @@ class Packer:
             pack = not PACKED_ALREADY.search(name)
             yield pack, member.tobuf(tarfile.PAX_FORMAT)
             left = member.size
-            while left and (chunk := file.read(min(CHUNK, left))):
+            while left and (chunk := file.read(min(STORED, left))):
                 left -= len(chunk)
                 if self._heard:
                     self._heard(len(chunk))
