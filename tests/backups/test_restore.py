@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from apps.backups import finishing, journal, restoring
+from apps.backups import finishing, journal, restoring, writers
 from apps.backups.dumpers.base import dumper_of
 from apps.backups.errors import BackupError, BadRequest, Busy, Incompatible, NotFound
 from apps.backups.journal import Step
@@ -121,7 +121,8 @@ def test_by_path_from_another_folder(home: Home, tmp_path: Path) -> None:
     assert home.posts() == posts
 
 
-def test_living_writers_are_not_overrun(home: Home) -> None:
+def test_living_writers_are_not_overrun(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "PATIENCE", 0.1)
     made = home.back_up()
     Lease.objects.create(
         name="worker:publishing@far",
