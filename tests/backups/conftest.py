@@ -105,6 +105,16 @@ class Home:
     def rows(self) -> dict[str, int]:
         return dumper_of(self.place).facts().rows
 
+    def row_hashes(self) -> dict[str, str]:
+        """Each table's rows, in any order, as one hash."""
+        hashes = {}
+        with connections["default"].cursor() as cursor:
+            for table in dumper_of(connections["default"].settings_dict).facts().rows:
+                cursor.execute(f'SELECT * FROM "{table}"')
+                rows = sorted(map(repr, cursor.fetchall()))
+                hashes[table] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return hashes
+
     def posts(self) -> list[tuple[str, str]]:
         return sorted((str(post.pk), post.text) for post in Post.objects.all())
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import resource
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -136,6 +137,19 @@ def test_what_fails_in_the_middle_leaves_nothing(
         home.back_up()
     assert "disk is full" in str(caught.value) or isinstance(kind, ValueError)
     assert list(home.backups.iterdir()) == []
+
+
+def test_a_file_system_that_takes_a_part_and_then_no_more(home: Home) -> None:
+    """The kernel's own refusal, in the middle of a piece."""
+    old = home.back_up(what="content")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_001, hard))
+    try:
+        with pytest.raises(BackupError, match="File too large"):
+            home.back_up(what="content")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in home.backups.iterdir()] == [old.id]
 
 
 def test_a_full_disk_leaves_the_old_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,11 @@ def elsewhere(home: Home, settings: Settings) -> Any:
 def _members(home: Home, made: Manifest) -> dict[str, bytes]:
     raw = (home.backups / made.id / "content.tar.gz").read_bytes()
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(raw))) as archive:
-        files = [member for member in archive if member.isreg()]
-        return {each.name: archive.extractfile(each).read() for each in files}
+        found = {}
+        for member in archive:
+            if (file := archive.extractfile(member)) is not None:
+                found[member.name] = file.read()
+        return found
 
 
 def _listed(home: Home, made: Manifest) -> dict[str, Any]:
