@@ -208,9 +208,9 @@ def _content(writer: _Writer, warnings: list[str]) -> manifest.Content:
             "by itself, or set BACKUP_REMOTE_MEDIA=copy."
         )
     for what, names in (
-        ("changed while they were read", found.changed),
-        ("vanished while they were read", found.vanished),
-        ("are links or no files and were left out", found.skipped),
+        ("changed while they were read", packer.changed),
+        ("vanished while they were read", packer.vanished),
+        ("are links or no files and were left out", packer.skipped),
     ):
         if names:
             warnings.append(f"{len(names)} files {what}: {', '.join(names[:5])}")

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from apps.backups import finishing, journal, loading, restoring, writers
 from apps.backups.dumpers.base import dumper_of
 from apps.backups.dumpers.postgresql import connect
-from apps.backups.errors import BackupError, BadRequest, Busy, Incompatible, NotFound
+from apps.backups.errors import BackupError, BadRequest, Busy, NotFound
 from apps.backups.journal import Step
 from apps.backups.models import BackupRun
 from apps.backups.progress import Progress
@@ -352,76 +352,6 @@ def test_what_was_replaced_goes_after_a_week(home: Home) -> None:
     assert left == []
     with pytest.raises(NotFound):
         restoring.rollback(Progress())
-
-
-def _altered(home: Home, name: str, change: dict[str, object]) -> None:
-    """Write a manifest anew, as another Gator would have written it."""
-    from dataclasses import replace
-
-    shelf = home.shelf()
-    from apps.backups.shelves import read_manifest
-
-    old = read_manifest(shelf, name)
-    assert old.database is not None
-    changed = replace(old, database=replace(old.database, **change))  # type: ignore[arg-type]
-    (home.backups / name / "metadata.json").write_bytes(changed.to_bytes())
-
-
-def test_one_from_a_newer_release_is_refused(home: Home) -> None:
-    made = home.back_up()
-    assert made.database is not None
-    newer = {**made.database.migrations, "backups": ["0001_initial", "0099_from_the_future"]}
-    _altered(home, made.id, {"migrations": newer})
-    before = home.everything()
-    with pytest.raises(Incompatible, match=r"backups\.0099_from_the_future"):
-        home.restore(made.id)
-    assert home.everything() == before
-
-
-def test_one_from_another_database_is_refused(home: Home) -> None:
-    made = home.back_up()
-    _altered(home, made.id, {"engine": "sqlite" if ON_POSTGRES else "postgresql"})
-    with pytest.raises(Incompatible):
-        home.restore(made.id)
-
-
-@pytest.mark.skipif(not ON_POSTGRES, reason="PostgreSQL's versions")
-def test_one_from_a_newer_server_is_refused(home: Home) -> None:
-    made = home.back_up()
-    _altered(home, made.id, {"server_version": "99.1"})
-    with pytest.raises(Incompatible, match="older server"):
-        home.restore(made.id)
-
-
-def test_rows_that_are_missing_after_loading_stop_it(home: Home) -> None:
-    made = home.back_up()
-    assert made.database is not None
-    rows = {**made.database.rows, "scheduling_post": 7}
-    _altered(home, made.id, {"rows": rows})
-    before = home.posts()
-    with pytest.raises(BackupError, match="scheduling_post has 6 rows"):
-        home.restore(made.id)
-    assert home.posts() == before and journal.all_journals() == []
-
-
-def test_one_from_the_previous_release_is_migrated_in_staging(home: Home) -> None:
-    """Real earlier tables: no chat at all, and personas without settings of their voice."""
-    from django.core.management import call_command
-
-    posts = home.posts()
-    for app, migration in (("personas", "0001"), ("backups", "0001")):
-        call_command("migrate", app, migration, verbosity=0)
-    older = home.rows()
-    made = home.back_up()
-    assert made.database is not None and "chat" not in made.database.migrations
-    assert made.database.migrations["personas"] == ["0001_initial"]
-    call_command("migrate", verbosity=0)
-    newer = home.rows()
-    assert set(newer) > set(older)
-    report = home.restore(made.id)
-    assert report.migrated and report.restored
-    assert set(home.rows()) == set(newer) and home.posts() == posts
-    assert Persona.objects.get().name == "Luna"
 
 
 def test_a_mount_point_is_named(
