@@ -1,6 +1,7 @@
 """What a backup and a restore cost, beside pg_dump | gzip, django-dbbackup and plain copies.
 
-`python -m benchmarks.backups [--megabytes N] [--content N] [--large N] [--rounds N] [--no-rivals]`
+`python -m benchmarks.backups [--megabytes N] [--content N] [--large N] [--rounds N] [--no-rivals]
+[--only BLOCK ...]`
 prints tables and, as its last line, the same as JSON. CPU seconds are those of the process and of
 all it started (user and system), the database server's own not included for anybody; those of "an
 idle manage.py" are in every line of Gator's. What is compared with a copy is run in turns with it.
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -104,6 +105,9 @@ def of_sqlite(studio: Studio, scratch: Path, *, rounds: int) -> list[Cost]:
     return in_turns(rounds, copied, studio.idle, lambda: studio.back_up("db"))
 
 
+BLOCKS = ("postgresql", "content", "back", "sqlite", "crossing", "flat", "s3")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=400, help="of rows in the database")
@@ -111,6 +115,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=5_000, help="megabytes for flat memory")
     parser.add_argument("--rounds", type=int, default=3, help="of what is compared with a copy")
     parser.add_argument("--no-rivals", action="store_true", help="without django-dbbackup")
+    parser.add_argument("--only", nargs="+", choices=BLOCKS, default=BLOCKS, help="these alone")
     options = parser.parse_args()
     results: list[dict[str, object]] = []
     with ExitStack() as stack:
@@ -118,36 +123,50 @@ def main() -> None:
         folder.chmod(0o711)
         scratch = folder / "scratch"
         scratch.mkdir(mode=0o700)
-        home = folder / "postgres"
-        stack.enter_context(servers.running_postgres(home))
-        stack.enter_context(servers.fresh_database(home, "gator"))
-        url = servers.postgres_url(home, "gator")
+        if not {"postgresql", "content", "back", "crossing"}.isdisjoint(options.only):
+            stack.enter_context(servers.running_postgres(folder / "postgres"))
+        for title, costs in _blocks(stack, folder, scratch, options):
+            results += table(title, costs)
+    print(json.dumps(results))
 
+
+def _blocks(
+    stack: ExitStack, folder: Path, scratch: Path, options: argparse.Namespace
+) -> Iterator[tuple[str, list[Cost]]]:
+    wanted, home, rows = set(options.only), folder / "postgres", options.megabytes
+    if wanted & {"postgresql", "content", "back"}:
+        url = stack.enter_context(servers.fresh_database(home, "gator"))
         studio = Studio(folder / "studio", url)
         studio.manage("", "migrate")
-        fill_postgres(url, options.megabytes)
-        costs = of_postgres(
-            studio, home, scratch, rounds=options.rounds, rivals=not options.no_rivals
-        )
-        results += table(f"PostgreSQL, {options.megabytes} MB of rows", costs)
-        fill_content(studio.var / "content", options.content)
-        costs = of_content(studio, scratch, rounds=options.rounds)
-        results += table(f"Content, {options.content} MB", costs)
-        size = options.megabytes + options.content
-        costs = backups_back.serving_again(stack, folder, home, studio)
-        results += table(f"Back again: an empty machine, {size} MB", costs)
-
+        if wanted & {"postgresql", "back"}:
+            fill_postgres(url, rows)
+        if "postgresql" in wanted:
+            costs = of_postgres(
+                studio, home, scratch, rounds=options.rounds, rivals=not options.no_rivals
+            )
+            yield f"PostgreSQL, {rows} MB of rows", costs
+        if wanted & {"content", "back"}:
+            fill_content(studio.var / "content", options.content)
+        if "content" in wanted:
+            costs = of_content(studio, scratch, rounds=options.rounds)
+            yield f"Content, {options.content} MB", costs
+        if "back" in wanted:
+            costs = backups_back.serving_again(stack, folder, home, studio)
+            yield f"Back again: an empty machine, {rows + options.content} MB", costs
+        shutil.rmtree(studio.var)
+    if wanted & {"sqlite", "crossing"}:
         small = Studio(folder / "small")
         small.manage("", "migrate")
-        fill_sqlite(small.var / "gator.sqlite3", options.megabytes)
-        costs = of_sqlite(small, scratch, rounds=options.rounds)
-        results += table(f"SQLite, {options.megabytes} MB of rows", costs)
-        costs = backups_back.crossing(stack, folder, home, small, options.megabytes)
-        results += table("SQLite to PostgreSQL: memory", costs)
-
-        results += table("Flat memory: content", _flat(folder, options.large))
-        results += table("Flat memory: to S3 (moto)", _to_s3(stack, folder, options.content))
-    print(json.dumps(results))
+        fill_sqlite(small.var / "gator.sqlite3", rows)
+        if "sqlite" in wanted:
+            yield f"SQLite, {rows} MB of rows", of_sqlite(small, scratch, rounds=options.rounds)
+        if "crossing" in wanted:
+            costs = backups_back.crossing(stack, folder, home, small, rows)
+            yield "SQLite to PostgreSQL: memory", costs
+    if "flat" in wanted:
+        yield "Flat memory: content", _flat(folder, options.large)
+    if "s3" in wanted:
+        yield "Flat memory: to S3 (moto)", _to_s3(stack, folder, options.content)
 
 
 def _flat(folder: Path, megabytes: int) -> list[Cost]:

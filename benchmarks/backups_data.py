@@ -91,6 +91,8 @@ def fill_content(folder: Path, megabytes: int) -> None:
     """Pictures, which do not pack, and a tenth of text, which does."""
     chance = random.Random(3)
     text = " ".join(_sentences(20_000)).encode()
+    # Slices of one block, further apart than any packer looks: noise costs more than writing it.
+    noise = chance.randbytes(8 * MB)
     folder.mkdir(parents=True, exist_ok=True)
     left, number = megabytes * MB, 0
     while left > 0:
@@ -101,7 +103,8 @@ def fill_content(folder: Path, megabytes: int) -> None:
             / (f"{number}.txt" if number % 10 == 0 else f"{number}.jpg")
         )
         name.parent.mkdir(exist_ok=True)
-        content = (text * 2)[:size] if number % 10 == 0 else chance.randbytes(size)
+        start = chance.randrange(len(noise) - size)
+        content = (text * 2)[:size] if number % 10 == 0 else noise[start : start + size]
         name.write_bytes(content)
         left -= len(content)
         number += 1

@@ -307,6 +307,13 @@ def test_without_the_credential_key_the_account_says_reconnect(
     assert "not on this machine" in found.status_detail
 
 
+def test_a_journal_half_written_by_a_killed_restore_is_removed(home: Home) -> None:
+    (home.var / "restores").mkdir()
+    (home.var / "restores" / "20200101_000000.draft").write_text('{"id": "2020')
+    assert home.restore(home.back_up(what="content").id).restored
+    assert not list((home.var / "restores").glob("*.draft"))
+
+
 def test_nothing_to_resume_or_undo(home: Home) -> None:
     with pytest.raises(NotFound):
         restoring.resume(restoring.Wish(name=""))
