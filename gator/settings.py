@@ -30,6 +30,10 @@ BACKUP_RETENTION_DAYS = env.integer("BACKUP_RETENTION_DAYS", 30, at_least=1)
 BACKUP_AGE_RECIPIENTS = [
     key.strip() for key in env.text("BACKUP_AGE_RECIPIENTS").split(",") if key.strip()
 ]
+# Media that CONTENT_STORAGE keeps elsewhere: only listed in backups, or copied into them.
+BACKUP_REMOTE_MEDIA = env.choice("BACKUP_REMOTE_MEDIA", "list", ("list", "copy"))
+# Who keeps PostgreSQL's write-ahead log, if anybody: pgbackrest:STANZA or barman:SERVER.
+BACKUP_PITR = env.text("BACKUP_PITR")
 BACKUP_PING_URL = env.url("BACKUP_PING_URL", schemes=("http", "https"))
 # Where pg_dump and psql are, when not on PATH or too old there.
 PG_BIN = env.text("PG_BIN")
@@ -277,6 +281,11 @@ METRICS = [
     "apps.scheduling.metrics.of_deliveries",
     "apps.backups.metrics.of_backups",
 ]
+# What /readyz says beside its parts: a function's words when something needs a person, "" when not.
+ADVISORIES = {
+    "backups": "apps.backups.running.absence",
+    "point_in_time": "apps.backups.pitr.advice",
+}
 # What `up` calls once, on an empty installation; it returns the page to watch.
 FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
 # What `up` calls before it migrates a database that holds data; it raises to stop the start.

@@ -10,11 +10,10 @@ from pathlib import Path
 import django
 import structlog
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, storages
 from django.db import connections
 from django.utils import timezone
 
-from apps.backups import content, locks, manifest
+from apps.backups import content, locks, manifest, remote
 from apps.backups.dumpers.base import TAIL, Dumper, dumper_of
 from apps.backups.errors import BackupError, BadRequest, Damaged
 from apps.backups.models import What
@@ -133,7 +132,7 @@ class _Writer:
 
     def write(self, name: str, packed: Chunks, plain: Meter) -> None:
         """Store one archive; `plain` has measured it before it was packed."""
-        stored = Meter(lambda _: self.progress.add(0))
+        stored = Meter(lambda _: self.progress.add(0), crc=True)
         if self._keys:
             name += manifest.ENCRYPTED
             packed = encrypted(packed, self._keys)
@@ -154,7 +153,7 @@ class _Writer:
         for archive in self.archives:
             self.progress.stage(f"Reading back {archive.name}", archive.bytes)
             # Against accidents a CRC will do; SHA-256 is for every later reading.
-            read = Meter(self.progress.add, sha=False)
+            read = Meter(self.progress.add, sha=False, crc=True)
             for _ in read.through(self._draft.read(archive.name)):
                 pass
             if (read.bytes, read.crc) != self._written[archive.name]:
@@ -187,7 +186,11 @@ def _content(writer: _Writer, warnings: list[str]) -> manifest.Content:
     # Media are stored as they are: hashing them twice would cost more than all the rest. Each
     # gzip member has a CRC of its content, and the archive as a whole its SHA-256.
     plain = Meter(writer.progress.add, sha=False)
-    packer = content.Packer(content.root())
+    packer = content.Packer(
+        content.root(),
+        elsewhere=remote.remote_media(),
+        copies=settings.BACKUP_REMOTE_MEDIA == "copy",
+    )
 
     def measured() -> Iterator[content.Piece]:
         for piece in packer.pieces():
@@ -195,18 +198,19 @@ def _content(writer: _Writer, warnings: list[str]) -> manifest.Content:
             yield piece
 
     writer.write(manifest.CONTENT, content.packed(measured()), plain)
-    remote = ""
-    if not isinstance(storages["default"], FileSystemStorage):
-        kind = type(storages["default"]).__name__
-        remote = f"{kind} of STORAGES['default']"
+    found = packer.record()
+    if packer.unlisted:
+        warnings.append(f"Media are NOT in this backup, and not even listed: {packer.unlisted}")
+    elif found.remote and not found.remote_copied:
         warnings.append(
-            f"Media lie in {remote} and are NOT in this backup: back that storage up by itself."
+            f"{found.remote_files} media ({human_bytes(found.remote_bytes)}) lie in "
+            f"{found.remote} and are listed here but NOT in this backup: back that storage up "
+            "by itself, or set BACKUP_REMOTE_MEDIA=copy."
         )
-    found = packer.record(remote=remote)
     for what, names in (
-        ("changed while they were read", found.changed),
-        ("vanished while they were read", found.vanished),
-        ("are links or no files and were left out", found.skipped),
+        ("changed while they were read", packer.changed),
+        ("vanished while they were read", packer.vanished),
+        ("are links or no files and were left out", packer.skipped),
     ):
         if names:
             warnings.append(f"{len(names)} files {what}: {', '.join(names[:5])}")

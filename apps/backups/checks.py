@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from apps.backups import journal
+from apps.backups import journal, pitr
 from apps.backups.errors import BackupError
 from apps.backups.streams import recipient_of
 
@@ -42,3 +42,16 @@ def no_restore_was_cut_short(app_configs: Any = None, **kwargs: Any) -> list[Che
     if open_one.step in (journal.Step.SWITCHING, journal.Step.SWITCHED):
         return [Error(message, hint=hint, id="backups.E003")]
     return [Warning(message, hint=hint, id="backups.W003")]
+
+
+@register()
+def pitr_is_known(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """BACKUP_PITR names a tool that can be asked."""
+    if not settings.BACKUP_PITR or pitr.is_valid(settings.BACKUP_PITR):
+        return []
+    return [
+        Error(
+            f"BACKUP_PITR={settings.BACKUP_PITR!r} is neither pgbackrest:STANZA nor barman:SERVER.",
+            id="backups.E004",
+        )
+    ]

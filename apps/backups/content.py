@@ -4,18 +4,22 @@ Media are compressed already, so they are stored; everything else is packed. Bot
 one gzip file, which any tar reads.
 """
 
+import hashlib
 import itertools
 import os
 import re
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from apps.backups import manifest
+from apps.backups import manifest, remote
 from apps.backups.errors import BackupError, Damaged
-from apps.backups.streams import CHUNK, Chunks, Heard, Pulled, gzip_stored, gzipped
+from apps.backups.streams import CHUNK, STORED, Chunks, Heard, Pulled, gzip_stored, gzipped
 
 _MEDIA = """jpe?g png webp gif avif heic mp4 m4v mov webm mkv mp3 m4a ogg opus flac
 zip gz bz2 xz zst 7z pdf woff2? docx xlsx pptx epub"""
@@ -35,9 +39,22 @@ def root() -> Path:
 class Packer:
     """Reads a folder into a tar stream and remembers what it saw."""
 
-    def __init__(self, folder: Path, heard: Heard | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        heard: Heard | None = None,
+        *,
+        elsewhere: remote.RemoteMedia | None = None,
+        copies: bool = False,
+    ) -> None:
         self._folder = folder
         self._heard = heard
+        self._remote = elsewhere
+        self.copies = copies and elsewhere is not None
+        self.remote_files = 0
+        self.remote_bytes = 0
+        # Why the storage elsewhere could not be listed.
+        self.unlisted = ""
         self.files = 0
         self.bytes = 0
         self.changed: list[str] = []
@@ -45,7 +62,7 @@ class Packer:
         self.skipped: list[str] = []
         self.plain = 0
 
-    def record(self, *, remote: str = "") -> manifest.Content:
+    def record(self) -> manifest.Content:
         """What the manifest says of it."""
         return manifest.Content(
             files=self.files,
@@ -53,20 +70,84 @@ class Packer:
             changed=self.changed[:100],
             vanished=self.vanished[:100],
             skipped=self.skipped[:100],
-            remote=remote,
+            remote=self._remote.where if self._remote else "",
+            remote_files=self.remote_files,
+            remote_bytes=self.remote_bytes,
+            remote_copied=self.copies,
         )
 
     def pieces(self) -> Iterator[Piece]:
         """The tar stream as (worth packing, bytes)."""
         for path in self._paths(self._folder):
             yield from self._member(path)
+        if self._remote is not None:
+            yield from self._elsewhere(self._remote)
         yield True, b"\0" * (2 * _BLOCK)
+
+    def _elsewhere(self, storage: remote.RemoteMedia) -> Iterator[Piece]:
+        """The media of a storage elsewhere if they are to be copied, then the list of all."""
+        # A list may be long; a file of our own keeps it out of memory.
+        with tempfile.TemporaryFile() as listing:
+            try:
+                for medium in storage.listed():
+                    if not remote.is_safe(medium.name):
+                        self.skipped.append(medium.name)
+                        continue
+                    self.remote_files += 1
+                    self.remote_bytes += medium.size
+                    if self.copies and not (self._folder / medium.name).exists():
+                        medium = yield from self._copied(storage, medium)
+                    listing.write(medium.line())
+            except BackupError as error:
+                # A list is worth less than the backup it would be in; a copy that was asked for
+                # is not.
+                if self.copies:
+                    raise
+                self.unlisted = str(error)
+                return
+            size = listing.tell()
+            listing.seek(0)
+            yield True, _header(remote.LIST, size, time.time())
+            while chunk := listing.read(CHUNK):
+                yield True, chunk
+            yield True, b"\0" * (-size % _BLOCK)
+
+    def _copied(
+        self, storage: remote.RemoteMedia, medium: remote.Medium
+    ) -> Generator[Piece, None, remote.Medium]:
+        chunks = storage.read(medium)
+        try:
+            # Before its header is written: from then on its bytes must come.
+            first = next(chunks, b"")
+        except (BackupError, OSError):
+            if not storage.lacks(medium):
+                raise
+            self.vanished.append(medium.name)
+            return medium
+        pack = not PACKED_ALREADY.search(medium.name)
+        yield pack, _header(medium.name, medium.size, time.time())
+        digest, left = hashlib.sha256(), medium.size
+        for chunk in itertools.chain([first], chunks):
+            digest.update(chunk)
+            left -= len(chunk)
+            if left < 0:
+                break
+            yield pack, chunk
+        if left:
+            raise BackupError(f"{medium.name} changed in {storage.where} while it was copied.")
+        yield pack, b"\0" * (-medium.size % _BLOCK)
+        self.files += 1
+        self.bytes += medium.size
+        return replace(medium, sha256=digest.hexdigest())
 
     def _paths(self, folder: Path) -> Iterator[Path]:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
             path = Path(entry.path)
+            if folder == self._folder and entry.name == remote.LIST:
+                # Left by somebody who unpacked a backup by hand; this backup makes its own.
+                continue
             if entry.is_dir(follow_symlinks=False):
                 yield path
                 yield from self._paths(path)
@@ -96,7 +177,7 @@ class Packer:
             pack = not PACKED_ALREADY.search(name)
             yield pack, member.tobuf(tarfile.PAX_FORMAT)
             left = member.size
-            while left and (chunk := file.read(min(CHUNK, left))):
+            while left and (chunk := file.read(min(STORED, left))):
                 left -= len(chunk)
                 if self._heard:
                     self._heard(len(chunk))
@@ -109,10 +190,15 @@ class Packer:
                 filler = b"\0" * min(left, CHUNK)
                 left -= len(filler)
                 yield pack, filler
-            if rest := -member.size % _BLOCK:
-                yield pack, b"\0" * rest
+            yield pack, b"\0" * (-member.size % _BLOCK)
         self.files += 1
         self.bytes += member.size
+
+
+def _header(name: str, size: int, mtime: float) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o600, int(mtime)
+    return member.tobuf(tarfile.PAX_FORMAT)
 
 
 def packed(pieces: Iterator[Piece]) -> Iterator[bytes]:
@@ -144,7 +230,7 @@ def count(chunks: Chunks) -> tuple[int, int]:
     """Read a whole archive; gives its files and their bytes."""
     files = size = 0
     for _, member in _members(chunks):
-        if member.isreg():
+        if member.isreg() and member.name != remote.LIST:
             files += 1
             size += member.size
     return files, size
@@ -170,6 +256,8 @@ def unpack(chunks: Chunks, folder: Path) -> tuple[int, int]:
         with os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(source, file, CHUNK)
         os.utime(target, (member.mtime, member.mtime))
+        if member.name == remote.LIST:
+            continue
         files += 1
         size += member.size
     return files, size

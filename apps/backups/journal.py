@@ -94,6 +94,9 @@ def number_now() -> str:
 def new(*, backup: str, source: str, what: str, cross_engine: bool, rehearsal: bool) -> Journal:
     """The journal of a restore that begins."""
     now = datetime.now(UTC)
+    for left in folder().glob("*.draft"):
+        # By a restore that was killed while it wrote; only one runs at a time.
+        left.unlink()
     number = number_now()
     while (folder() / f"{number}.json").exists():
         # Two within a second, or a clock that went back.

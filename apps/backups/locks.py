@@ -1,6 +1,6 @@
 """One backup or restore at a time: a file lock here, and on PostgreSQL an advisory lock beside it.
 
-The kernel lets go of it when the process dies, however it dies.
+Both go when the process dies, however it dies.
 """
 
 import fcntl
@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from django.db import connections
 
+from apps.backups.dumpers.base import dumper_of
 from apps.backups.errors import Busy
 
 
@@ -26,6 +28,7 @@ def exclusive() -> Iterator[None]:
             raise Busy("Another backup or restore is running.") from None
         # Children such as pg_dump must not inherit it and hold it longer than we live; Python
         # opens files close-on-exec, so they do not.
-        yield
+        with dumper_of(connections["default"].settings_dict).alone():
+            yield
     finally:
         os.close(descriptor)

@@ -81,8 +81,11 @@ class Content:
     changed: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    # Media that another storage holds: listed there, not in the archive.
+    # A storage elsewhere that holds media: how many are listed, and whether they were copied.
     remote: str = ""
+    remote_files: int = 0
+    remote_bytes: int = 0
+    remote_copied: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,13 +49,33 @@ def _words_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300]
 
 
+def is_s3(storage: Any) -> bool:
+    """Whether a storage is django-storages' S3, whose streams need care."""
+    return hasattr(storage, "bucket") and hasattr(storage, "transfer_config")
+
+
+def streamed(storage: Any, path: str) -> Iterator[bytes]:
+    """An object's content without ever holding more than a chunk of it."""
+    if not is_s3(storage):
+        with storage.open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+        return
+    key = storage._normalize_name(path)
+    answer = patiently(storage.bucket.Object(key).get, what=f"Reading {path}")
+    try:
+        yield from answer["Body"].iter_chunks(CHUNK)
+    except Exception as error:
+        raise BackupError(f"Reading {path} broke off: {_words_of(error)}") from error
+
+
 class ObjectShelf:
     """Objects named backup_.../file; metadata.json, stored last, makes a backup exist."""
 
     def __init__(self, storage: Any, alias: str) -> None:
         self._storage = storage
         self.where = f"storage {alias!r}"
-        self._s3 = hasattr(storage, "bucket") and hasattr(storage, "transfer_config")
+        self._s3 = is_s3(storage)
         if self._s3:
             from boto3.s3.transfer import TransferConfig
 
@@ -104,17 +124,7 @@ class ObjectShelf:
         """An object's content without ever holding more than a chunk of it."""
         if not self._has(path):
             raise NotFound(f"{path} is not in {self.where}.")
-        if not self._s3:
-            with self._storage.open(path, "rb") as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-            return
-        key = self._storage._normalize_name(path)
-        answer = patiently(self._storage.bucket.Object(key).get, what=f"Reading {path}")
-        try:
-            yield from answer["Body"].iter_chunks(CHUNK)
-        except Exception as error:
-            raise BackupError(f"Reading {path} broke off: {_words_of(error)}") from error
+        yield from streamed(self._storage, path)
 
     def store(self, path: str, chunks: Chunks) -> int:
         """Store an object; returns its size, as counted here and confirmed there."""

@@ -7,6 +7,7 @@ before each step, tells a killed restore how to go on.
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 from django.db import connections
@@ -20,6 +21,7 @@ from apps.backups import (
     journal,
     loading,
     locks,
+    remote,
     writers,
 )
 from apps.backups import manifest as manifests
@@ -62,6 +64,8 @@ class Report:
     tables: int = 0
     files: int = 0
     bytes: int = 0
+    # Files put back into a storage elsewhere (in a rehearsal: that would be).
+    media_put_back: int = 0
     migrated: bool = False
     safety: str = ""
     previous: str = ""
@@ -217,7 +221,24 @@ def _build(backup: Backup, wish: Wish, plan: _Plan, report: Report) -> None:
         plan.files.prepare()
         chunks = backup.plain(archive, wish.progress)
         report.files, report.bytes = content.unpack(chunks, plan.files.staged)
+        _look_elsewhere(plan.files.staged, wish, report)
         content.sync(plan.files.staged)
+
+
+def _look_elsewhere(staged: Path, wish: Wish, report: Report) -> None:
+    """Media in a storage elsewhere are no part of the switch: compare, and put back what lacks."""
+    listing = staged / remote.LIST
+    if not listing.exists():
+        return
+    wish.progress.stage("Media elsewhere")
+    outcome = remote.reconcile(listing, staged, dry_run=wish.dry_run)
+    listing.unlink()
+    report.media_put_back = outcome.put_back
+    if outcome.missing:
+        report.warnings.append(
+            f"{outcome.missing} media that lay elsewhere when this backup was made are not there "
+            f"as they were, and not in it: {outcome.first_missing} ..."
+        )
 
 
 def _build_database(

@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from apps.backups import drilling, index, retention
+from apps.backups import drilling, index, pitr, retention
 from apps.backups.archiving import Order, make_backup
 from apps.backups.errors import BackupError, Busy, Damaged
 from apps.backups.manifest import Manifest
@@ -158,10 +158,28 @@ def _is_bad(run: BackupRun, problem: str) -> None:
     )
 
 
+def absence() -> str:
+    """For /readyz: the alarm in words that anybody may read, and the alarm itself."""
+    return "no verified backup in time" if alarm_if_absent() else ""
+
+
+def alarm_about_pitr() -> None:
+    """Raise the alarm when pgBackRest or Barman is not well."""
+    if problem := pitr.ask():
+        alert(
+            key="backups.pitr",
+            title="The write-ahead log is not kept as it should be",
+            body=problem,
+            path=PAGE,
+            level="critical",
+        )
+
+
 def alarm_if_absent() -> bool:
     """Raise the alarm when a job that should have run has no verified backup in 26 hours.
 
-    On absence, not on failure: a beat that died fails nothing. So the web side asks this too.
+    On absence, not on failure: a beat that died fails nothing. So beat's hourly check asks this,
+    and the web side too, whenever it is asked how the studio is.
     """
     since = timezone.now() - LATEST
     late = []

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 PARTIAL = ".partial-"
 DELETED = ".deleted-"
+# Far below IOV_MAX.
+_MOST_PIECES = 256
 
 
 class Draft(Protocol):
@@ -144,10 +146,11 @@ class LocalDraft:
     def put(self, name: str, chunks: Chunks) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         descriptor = os.open(self._path / name, flags, 0o600)
-        with os.fdopen(descriptor, "wb", CHUNK) as file:
-            file.writelines(chunks)
-            file.flush()
+        try:
+            _write(descriptor, chunks)
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def read(self, name: str) -> Iterator[bytes]:
         return _chunks_of(self._path / name)
@@ -161,6 +164,29 @@ class LocalDraft:
 
     def abort(self) -> None:
         shutil.rmtree(self._path, ignore_errors=True)
+
+
+def _write(descriptor: int, chunks: Chunks) -> None:
+    """Write a stream in large pieces, none of them copied on the way."""
+    gathered: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK or len(gathered) == _MOST_PIECES:
+            _write_all(descriptor, gathered)
+            gathered, size = [], 0
+    _write_all(descriptor, gathered)
+
+
+def _write_all(descriptor: int, pieces: list[bytes]) -> None:
+    while pieces:
+        written = os.writev(descriptor, pieces)
+        # A disk that fills up takes a part first and refuses at the next call.
+        while pieces and written >= len(pieces[0]):
+            written -= len(pieces.pop(0))
+        if written:
+            pieces[0] = memoryview(pieces[0])[written:]  # type: ignore[call-overload]
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:

@@ -18,8 +18,10 @@ from isal import isal_zlib
 from apps.backups.errors import BadRequest, Damaged, WrongKey
 
 CHUNK = 256 * 1024
-# igzip's level 2: within a tenth of gzip -6 in size at a fifteenth of its time.
+# igzip's level 2: within a tenth of gzip -6 in size at a twentieth of its time; all the memory it
+# may take (under a megabyte) makes it a little faster still.
 LEVEL = 2
+MEMORY = 9
 GZIP = 31
 
 Chunks = Iterable[bytes]
@@ -29,22 +31,26 @@ Heard = Callable[[int], None]
 class Meter:
     """Counts and hashes what passes through, and keeps the last bytes.
 
-    CRC-32 costs nothing and tells whether bytes read back are those just written; SHA-256 is what
+    CRC-32 costs little and tells whether bytes read back are those just written; SHA-256 is what
     the manifest promises for good.
     """
 
-    def __init__(self, heard: Heard | None = None, *, tail: int = 0, sha: bool = True) -> None:
+    def __init__(
+        self, heard: Heard | None = None, *, tail: int = 0, sha: bool = True, crc: bool = False
+    ) -> None:
         self.bytes = 0
         self.crc = 0
         self.tail = b""
         self._digest = hashlib.sha256() if sha else None
+        self._sums = crc
         self._heard = heard
         self._keep = tail
 
     def add(self, chunk: bytes) -> None:
         """Take one chunk into account."""
         self.bytes += len(chunk)
-        self.crc = isal_zlib.crc32(chunk, self.crc)
+        if self._sums:
+            self.crc = isal_zlib.crc32(chunk, self.crc)
         if self._digest is not None:
             self._digest.update(chunk)
         if self._keep:
@@ -98,7 +104,7 @@ class Pulled(io.RawIOBase):
 
 def gzipped(chunks: Chunks) -> Iterator[bytes]:
     """One ordinary gzip member."""
-    packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
+    packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP, MEMORY)
     for chunk in chunks:
         if packed := packer.compress(chunk):
             yield packed
@@ -108,6 +114,8 @@ def gzipped(chunks: Chunks) -> Iterator[bytes]:
 # Deflate, no name, no time (the same content gives the same bytes), made on "unknown".
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LARGEST_BLOCK = 65_535
+# The most whole blocks in a chunk: a chunk of this size leaves no crumbs behind.
+STORED = CHUNK // _LARGEST_BLOCK * _LARGEST_BLOCK
 
 
 def gzip_stored(chunks: Chunks) -> Iterator[bytes]:

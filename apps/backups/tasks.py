@@ -80,6 +80,15 @@ def cleanup_old_backups() -> dict[str, list[str]]:
 @shared_task(name="check_backups")
 def check_backups() -> None:
     """Hourly: align the table with the storage, read one unread backup, look for absence."""
+    try:
+        _look_after_shelves()
+    finally:
+        # Whatever went wrong above is the very reason to look.
+        running.alarm_if_absent()
+    running.alarm_about_pitr()
+
+
+def _look_after_shelves() -> None:
     index.bury_the_dead()
     for storage in sorted({"backups", *BackupJob.objects.values_list("storage", flat=True)}):
         try:
@@ -92,7 +101,6 @@ def check_backups() -> None:
             running.check(unread)
         except BackupError as error:
             log.warning("an unread backup did not verify", backup=unread.name, error=str(error))
-    running.alarm_if_absent()
 
 
 @shared_task(name="restore_backup", ignore_result=False)

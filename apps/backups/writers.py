@@ -25,6 +25,8 @@ from gator import valkey
 log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 30
+# So long may a worker that was just stopped take to give its lease back.
+PATIENCE = 3.0
 
 
 def ask_up(verb: str) -> dict[str, Any] | None:
@@ -64,7 +66,7 @@ def stopped() -> Iterator[None]:
 
 def refuse_living() -> None:
     """Raise Busy while a worker or beat that `up` does not run here shows signs of life."""
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + PATIENCE
     while names := [f"{lease.name} ({lease.holder})" for lease in _living()]:
         if time.monotonic() > deadline:
             raise Busy(f"Stop these first: {', '.join(names)}.")

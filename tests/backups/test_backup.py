@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import resource
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -11,12 +12,12 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from apps.backups import archiving, locks, manifest
+from apps.backups import archiving, finishing, locks, manifest
 from apps.backups.errors import BackupError, Busy, Damaged, NotFound
 from apps.backups.progress import Progress
 from apps.backups.streams import Chunks
 from apps.backups.verifying import verify
-from tests.backups.conftest import ON_POSTGRES, Home
+from tests.backups.conftest import ON_POSTGRES, Home, needs_postgres
 
 
 def test_it_lies_there_as_three_ordinary_files(home: Home) -> None:
@@ -87,6 +88,42 @@ def test_two_at_once_one_is_told_so(home: Home) -> None:
     home.back_up(what="content")
 
 
+@needs_postgres
+def test_another_machine_is_kept_out_of_the_same_database(
+    home: Home, settings: Settings, tmp_path: Path
+) -> None:
+    made = home.back_up()
+    with locks.exclusive():
+        # Its own GATOR_VAR, so the file lock is another one.
+        settings.GATOR_VAR = tmp_path
+        with pytest.raises(Busy, match="Another machine"):
+            home.back_up(what="db")
+        with pytest.raises(Busy, match="Another machine"):
+            home.restore(made.id)
+    home.back_up(what="db")
+
+
+@needs_postgres
+def test_a_restore_keeps_them_out_until_its_end(
+    home: Home, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the switch too, which ends every session of the database, the lock's as well."""
+    made = home.back_up()
+    real, told = finishing.smoke_test, []
+
+    def meanwhile(*, has_database: bool) -> None:
+        here, settings.GATOR_VAR = settings.GATOR_VAR, tmp_path
+        with pytest.raises(Busy) as caught:
+            home.back_up(what="db")
+        settings.GATOR_VAR = here
+        told.append(str(caught.value))
+        real(has_database=has_database)
+
+    monkeypatch.setattr(finishing, "smoke_test", meanwhile)
+    assert home.restore(made.id).restored
+    assert told == ["Another machine backs up or restores this database."]
+
+
 @pytest.mark.parametrize("kind", [OSError(28, "No space left on device"), ValueError("no")])
 def test_what_fails_in_the_middle_leaves_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch, kind: Exception
@@ -100,6 +137,19 @@ def test_what_fails_in_the_middle_leaves_nothing(
         home.back_up()
     assert "disk is full" in str(caught.value) or isinstance(kind, ValueError)
     assert list(home.backups.iterdir()) == []
+
+
+def test_a_file_system_that_takes_a_part_and_then_no_more(home: Home) -> None:
+    """The kernel's own refusal, in the middle of a piece."""
+    old = home.back_up(what="content")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_001, hard))
+    try:
+        with pytest.raises(BackupError, match="File too large"):
+            home.back_up(what="content")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in home.backups.iterdir()] == [old.id]
 
 
 def test_a_full_disk_leaves_the_old_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Without Gator: gunzip, sqlite3 or psql, tar and age bring everything back, as the docs show."""
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -11,11 +12,16 @@ import pytest
 from pytest_django import Settings
 
 from apps.backups import drilling, streams
+from apps.backups.dumpers.base import dumper_of
 from apps.backups.errors import BadRequest, WrongKey
 from apps.backups.progress import Progress
+from apps.backups.using import as_default, place_like, sqlite_place
 from apps.backups.verifying import verify
+from apps.scheduling.models import Delivery
+from apps.scheduling.services import hold_unfinished
 from tests.backups.conftest import ON_POSTGRES, Home, _on_server, postgres_programs
 from tests.settings import TESTS_POSTGRES
+from tests.studio import ROOT
 
 
 def _sh(command: str, **environment: str) -> str:
@@ -77,7 +83,7 @@ def test_plain_tar(home: Home, tmp_path: Path) -> None:
         assert hashlib.sha256((out / path).read_bytes()).hexdigest() == digest
 
 
-# -- age ----------------------------------------------------------------------------------------
+# -- As the runbook says -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -85,6 +91,53 @@ def key(settings: Settings) -> pyrage.x25519.Identity:
     made = pyrage.x25519.Identity.generate()
     settings.BACKUP_AGE_RECIPIENTS = [str(made.to_public())]
     return made
+
+
+def _runbook() -> dict[str, str]:
+    """The commands of docs/backups.md, "By hand, without Gator", by the first words of each."""
+    text = (ROOT / "docs" / "backups.md").read_text()
+    block = text.partition("## By hand, without Gator")[2].partition("```\n")[2].partition("```")[0]
+    parts = [part.partition("\n") for part in block.split("# ") if part.strip()]
+    return {about.partition(" ")[0].rstrip(":"): commands for about, _, commands in parts}
+
+
+@pytest.mark.skipif(not (shutil.which("age") and shutil.which("sqlite3")), reason="their tools")
+def test_the_runbook_word_by_word(home: Home, key: pyrage.x25519.Identity, tmp_path: Path) -> None:
+    """Encrypted, opened, unpacked and loaded by the commands of the documentation alone."""
+    posts, files = home.posts(), home.files()
+    made = home.back_up()
+    folder = tmp_path / "by-hand"
+    shutil.copytree(home.backups / made.id, folder)
+    (folder / "key.txt").write_text(f"{key}\n")
+    commands = _runbook()
+    assert list(commands) == ["is", "encrypted", "content", "SQLite", "PostgreSQL"]
+
+    def run(command: str) -> str:
+        access = {"PGHOST": str(TESTS_POSTGRES), "PGUSER": "gator", "LC_ALL": "C.UTF-8"}
+        programs = f"{postgres_programs()}:/usr/bin:/bin" if ON_POSTGRES else "/usr/bin:/bin"
+        return _sh(f"cd {folder}\n{command}", PATH=programs, **access)
+
+    sums = {line.split()[1]: line.split()[0] for line in run(commands["is"]).splitlines()}
+    assert sums == {archive.name: archive.sha256 for archive in made.archives}
+    run(commands["encrypted"])
+    run(commands["content"])
+    assert Home(folder, home.place).files() == files
+    if ON_POSTGRES:
+        name = f"{home.place['NAME']}_runbook"
+        run(re.sub(r"\bgator\b", name, commands["PostgreSQL"]))
+        place = place_like(home.place, name)
+    else:
+        run(commands["SQLite"])
+        place = sqlite_place(home.place, str(folder / "gator.sqlite3"))
+    assert made.database is not None
+    assert dumper_of(place).facts().rows == made.database.rows
+    with as_default(place):
+        hold_unfinished()
+        assert home.posts() == posts
+        assert set(Delivery.objects.values_list("state", flat=True)) == {Delivery.State.HELD}
+
+
+# -- age ----------------------------------------------------------------------------------------
 
 
 def test_encrypted_there_and_back(home: Home, key: pyrage.x25519.Identity) -> None:

@@ -1,103 +1,157 @@
-"""The two commands as scripts see them: output, exit codes, and a whole studio's way back."""
+"""The two commands as scripts see them: output, exit codes, and what a signal leaves behind."""
 
+import fcntl
 import json
-import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import httpx
+import pyrage
 import pytest
+from django.core.management.base import BaseCommand
+from pytest_django import Settings
 
-from tests.backups.conftest import ON_POSTGRES, postgres_programs
-from tests.studio import Studio
+from apps.backups.management.commands import backup, restore
+from tests.backups.conftest import Home, Placed
+
+COMMANDS: dict[str, type[BaseCommand]] = {"backup": backup.Command, "restore": restore.Command}
+
+
+class Answer(NamedTuple):
+    """What a command left: its exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Manage = Callable[..., Answer]
 
 
 @pytest.fixture
-def place(new_studio: Callable[[], Studio]) -> Studio:
-    """An installation with tables and one uploaded file, not running."""
-    made = new_studio()
-    if ON_POSTGRES:
-        made.environment["PG_BIN"] = postgres_programs()
-    made.environment["LOG_LEVEL"] = "ERROR"
-    assert made.manage("migrate").returncode == 0
-    (made.var / "content").mkdir(mode=0o700, exist_ok=True)
-    (made.var / "content" / "a.txt").write_text("a")
-    return made
+def manage(home: Home, capsys: pytest.CaptureFixture[str]) -> Iterator[Manage]:
+    """`manage("backup", "--list")` as the shell runs it, without the second a process needs."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(verb: str, *arguments: str) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            COMMANDS[verb]().run_from_argv(["manage.py", verb, *arguments])
+        said = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), said.out, said.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
-def test_exit_codes_and_output(place: Studio, tmp_path: Path) -> None:
-    made = place.manage("backup")
-    assert made.returncode == 0, made.stderr
-    name = made.stdout.strip()
-    assert name.startswith("backup_") and made.stdout == f"{name}\n"
-
-    listed = json.loads(place.manage("backup", "--list", "--json").stdout)
+def test_a_backup_says_its_name_and_is_listed(manage: Manage) -> None:
+    made = manage("backup")
+    name = made.out.strip()
+    assert made.code == 0 and name.startswith("backup_") and made.out == f"{name}\n"
+    listed = json.loads(manage("backup", "--list", "--json").out)
     assert [(each["name"], each["holds"]) for each in listed] == [(name, "all")]
     assert listed[0]["verified_at"]
+    assert name in manage("backup", "--list").out
+    verified = manage("backup", "--verify", "--all", "--json", "--quiet")
+    assert (verified.code, json.loads(verified.out)) == (0, {name: ""})
+    pruned = manage("backup", "--prune", "--dry-run", "--json")
+    assert json.loads(pruned.out) == {"deleted": [], "dry_run": True}
 
-    verified = place.manage("backup", "--verify", "--all", "--json", "--quiet")
-    assert (verified.returncode, json.loads(verified.stdout)) == (0, {name: ""})
-    pruned = place.manage("backup", "--prune", "--dry-run", "--json")
-    assert json.loads(pruned.stdout) == {"deleted": [], "dry_run": True}
 
-    assert place.manage("restore", "backup_20010101_000000", "--yes").returncode == 10
-    assert place.manage("restore", name).returncode == 2, "nobody is there to confirm"
-    assert place.manage("restore").returncode == 2
-    assert place.manage("backup", "--encrypt").returncode == 2
-    assert place.manage("backup", "--no-such-option").returncode == 2
-    assert place.manage("backup", "--to", "nowhere").returncode == 2
-    assert place.manage("restore", "--resume").returncode == 10
+def test_a_drill_proves_the_newest(manage: Manage) -> None:
+    name = manage("backup").out.strip()
+    assert json.loads(manage("backup", "--drill", "--json", "--quiet").out) == {"proven": name}
+    assert json.loads(manage("backup", "--list", "--json").out)[0]["proven_at"]
 
-    rehearsed = place.manage("restore", "latest", "--dry-run", "--json", "--quiet")
-    assert rehearsed.returncode == 0, rehearsed.stderr
-    assert json.loads(rehearsed.stdout)["restored"] is False
 
-    path = place.var / "backups" / name / "database.sql.gz"
-    raw = path.read_bytes()
-    path.write_bytes(raw[:-1])
-    assert place.manage("backup", "--verify", name).returncode == 13
-    assert place.manage("restore", name, "--yes").returncode == 13
-    path.write_bytes(raw)
+def test_a_restore_reports_what_it_did(manage: Manage) -> None:
+    name = manage("backup").out.strip()
+    rehearsed = manage("restore", "latest", "--dry-run", "--json", "--quiet")
+    assert rehearsed.code == 0 and json.loads(rehearsed.out)["restored"] is False
+    done = manage("restore", name, "--yes", "--json", "--quiet")
+    report = json.loads(done.out)
+    assert (done.code, report["restored"], report["backup"]) == (0, True, name)
+    undone = manage("restore", "--rollback", "--json", "--quiet")
+    assert (undone.code, json.loads(undone.out)) == (0, {"rolled_back": name})
 
-    events = place.manage("backup", "--only", "content", "--json")
-    assert events.returncode == 0
-    assert json.loads(events.stdout)["content"]["files"] == 1
-    first = json.loads(events.stderr.splitlines()[0])
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (2, ["restore"]),
+        (2, ["restore", "latest"]),
+        (2, ["backup", "--encrypt"]),
+        (2, ["backup", "--no-such-option"]),
+        (2, ["backup", "--to", "nowhere"]),
+        (10, ["restore", "backup_20010101_000000", "--yes"]),
+        (10, ["restore", "--resume"]),
+        (10, ["restore", "--rollback"]),
+        (10, ["backup", "--verify", "backup_20010101_000000"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_has_its_code(
+    manage: Manage, home: Home, code: int, arguments: list[str]
+) -> None:
+    if "latest" in arguments:
+        # It is there, but nobody is here to confirm.
+        home.back_up(what="content")
+    answer = manage(*arguments)
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.err
+
+
+def test_warnings_are_an_exit_code_of_their_own(manage: Manage, home: Home) -> None:
+    (home.content / "link").symlink_to("/etc/hostname")
+    made = manage("backup", "--only", "content")
+    assert made.code == 3 and made.out.startswith("backup_") and "left out: link" in made.err
+
+
+@pytest.mark.parametrize("file", ["database.sql.gz", "content.tar.gz", "metadata.json"])
+def test_one_missing_byte_is_exit_13(manage: Manage, home: Home, file: str) -> None:
+    name = home.back_up().id
+    path = home.backups / name / file
+    path.write_bytes(path.read_bytes()[:-1])
+    assert manage("backup", "--verify", name).code == 13
+    assert manage("restore", name, "--yes").code == 13
+    assert json.loads(manage("restore", name, "--yes", "--json", "--quiet").err)["exit"] == 13
+
+
+def test_events_as_json(manage: Manage) -> None:
+    events = manage("backup", "--only", "content", "--json")
+    assert events.code == 0
+    assert json.loads(events.out)["content"]["files"] == 3
+    first = json.loads(events.err.splitlines()[0])
     assert first["event"] == "progress" and first["stage"] == "Content"
 
 
-def test_busy_while_another_runs(place: Studio) -> None:
-    import fcntl
-
-    with (place.var / "backups.lock").open("w") as held:
+def test_busy_while_another_runs(manage: Manage, home: Home) -> None:
+    with (home.var / "backups.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert place.manage("backup").returncode == 11
+        assert manage("backup").code == 11
+        assert manage("restore", "--resume").code == 11
 
 
-def test_the_wrong_key(place: Studio, tmp_path: Path) -> None:
-    import pyrage
-
+def test_the_wrong_key(manage: Manage, settings: Settings, tmp_path: Path) -> None:
     ours, other = (pyrage.x25519.Identity.generate() for _ in range(2))
-    made = place.manage("backup", BACKUP_AGE_RECIPIENTS=str(ours.to_public()))
-    assert made.returncode == 0, made.stderr
+    settings.BACKUP_AGE_RECIPIENTS = [str(ours.to_public())]
+    assert manage("backup").code == 0
     wrong, right = tmp_path / "wrong", tmp_path / "right"
     wrong.write_text(f"{other}\n")
     right.write_text(f"{ours}\n")
-    assert place.manage("restore", "latest", "--yes").returncode == 12
-    answer = place.manage("restore", "latest", "--yes", "--identity", str(wrong))
-    assert answer.returncode == 12
-    answer = place.manage("restore", "latest", "--yes", "--identity", str(right))
-    assert answer.returncode == 0, answer.stderr
+    assert manage("restore", "latest", "--yes").code == 12
+    assert manage("restore", "latest", "--yes", "--identity", str(wrong)).code == 12
+    assert manage("restore", "latest", "--yes", "--identity", str(right)).code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_cleans_up(place: Studio, number: int) -> None:
-    import subprocess
-    import sys
-
+def test_interrupted_it_cleans_up(placed: Placed, number: int) -> None:
+    place = placed()
+    (place.var / "content").mkdir(mode=0o700)
     with (place.var / "content" / "large.bin").open("wb") as large:
         large.truncate(4_000_000_000)
     running = subprocess.Popen(
@@ -115,116 +169,3 @@ def test_interrupted_it_cleans_up(place: Studio, number: int) -> None:
     _, errors = running.communicate(timeout=20)
     assert running.returncode == 130, errors
     assert list((place.var / "backups").iterdir()) == []
-
-
-def _get(studio: Studio, path: str, token: str) -> Any:
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(trust_env=False, base_url=studio.url, headers=headers) as client:
-        return client.get(path).json()
-
-
-def _post(studio: Studio, path: str, body: dict[str, Any], token: str = "") -> Any:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(trust_env=False, base_url=studio.url, headers=headers, timeout=20) as client:
-        answer = client.post(path, json=body)
-        assert answer.status_code < 300, answer.text
-        return answer.json() if answer.content else None
-
-
-def _token(studio: Studio) -> str:
-    answer = _post(
-        studio,
-        "/api/v1/auth/token/",
-        {"username": "admin", "password": "correct horse battery staple"},
-    )
-    return str(answer["access"])
-
-
-def _wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def test_destroyed_and_back_while_it_runs(new_studio: Callable[[], Studio]) -> None:
-    """Back up a running studio, spoil it, restore it under `up`, release: the post goes out."""
-    studio = new_studio()
-    if ON_POSTGRES:
-        studio.environment["PG_BIN"] = postgres_programs()
-    studio.start()
-    token = _token(studio)
-    persona = _post(studio, "/api/v1/personas/", {"name": "Luna", "handle": "luna"}, token)
-    account = _post(
-        studio,
-        "/api/v1/accounts/",
-        {"persona": persona["id"], "network": "wall", "handle": "luna", "credentials": {}},
-        token,
-    )
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3_600))
-    body = {
-        "persona": persona["id"],
-        "accounts": [account["id"]],
-        "text": "Fog.",
-        "scheduled_at": soon,
-    }
-    post = _post(studio, "/api/v1/posts/", body, token)
-    made = studio.manage("backup", "--json", "--quiet")
-    assert made.returncode == 0, made.stderr
-    name = json.loads(made.stdout)["id"]
-    with httpx.Client(
-        trust_env=False, base_url=studio.url, headers={"Authorization": f"Bearer {token}"}
-    ) as client:
-        assert client.delete(f"/api/v1/posts/{post['id']}/").status_code < 300
-
-    restored = studio.manage("restore", name, "--yes", "--json", "--quiet")
-    assert restored.returncode == 0, restored.stderr
-    report = json.loads(restored.stdout)
-    assert report["restored"] and report["safety"]
-    _wait_for(studio.is_ready)
-
-    [delivery] = _get(studio, f"/api/v1/deliveries/?post={post['id']}", _token(studio))["results"]
-    assert delivery["state"] == "held"
-    token = _token(studio)
-    _post(studio, f"/api/v1/deliveries/{delivery['id']}/release/", {}, token)
-    changed = {"scheduled_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))}
-    with httpx.Client(
-        trust_env=False, base_url=studio.url, headers={"Authorization": f"Bearer {token}"}
-    ) as client:
-        answer = client.patch(f"/api/v1/posts/{post['id']}/", json=changed)
-        assert answer.status_code == 200, answer.text
-    url = f"/api/v1/deliveries/{delivery['id']}/"
-    _wait_for(lambda: _get(studio, url, token)["state"] == "published")
-    # Web, workers and beat end in order, change houses, and come back.
-    assert report["outage_seconds"] < 10
-
-    undone = studio.manage("restore", "--rollback")
-    assert undone.returncode == 0, undone.stderr
-    _wait_for(studio.is_ready)
-    assert _get(studio, f"/api/v1/deliveries/?post={post['id']}", _token(studio))["results"] == []
-    assert os.path.exists(studio.var / "backups" / name)
-
-
-def test_up_saves_before_it_migrates_and_waits_for_a_torn_restore(place: Studio) -> None:
-    back = place.manage("migrate", "backups", "0001")
-    assert back.returncode == 0, back.stderr
-    place.start()
-    assert "backed up as backup_" in place.said()
-    [name] = [path.name for path in (place.var / "backups").glob("backup_*")]
-    manifest = json.loads((place.var / "backups" / name / "metadata.json").read_text())
-    assert manifest["kind"] == "before_migration"
-    place.stop()
-    torn = {
-        "id": "20260101_000000",
-        "backup": name,
-        "source": "backups",
-        "step": "switching",
-        "what": "all",
-        "cross_engine": False,
-        "started_at": "2026-01-01T00:00:00+00:00",
-    }
-    (place.var / "restores").mkdir()
-    (place.var / "restores" / "20260101_000000.json").write_text(json.dumps(torn))
-    refused = place.manage("up")
-    assert refused.returncode != 0
-    assert "--resume" in refused.stderr + refused.stdout

@@ -1,5 +1,6 @@
 """On an S3 server of our own: no object after a failure, retries, then a clean error."""
 
+import hashlib
 import io
 import json
 import threading
@@ -7,12 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from pytest_django import Settings
 
 from apps.backups import objects
 from apps.backups.errors import BackupError, NotFound
 from apps.backups.objects import ObjectShelf
 from apps.backups.progress import Progress
+from apps.backups.remote import remote_media
 from apps.backups.shelves import shelf_of
 from apps.backups.streams import Chunks
 from apps.backups.verifying import Backup, verify
@@ -115,6 +119,27 @@ def test_there_and_back(home: Home, s3: ObjectShelf) -> None:
     (home.content / "notes – ünï.txt").unlink()
     home.restore(made.id)
     assert (home.posts(), home.files()) == (posts, files)
+
+
+def test_media_in_the_same_bucket_are_listed_copied_and_put_back(
+    home: Home, s3: ObjectShelf, settings: Settings
+) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": settings.STORAGES["backups"]}
+    settings.BACKUP_REMOTE_MEDIA = "copy"
+    photo, media = bytes(range(256)) * 2_000, storages["default"]
+    media.save("media/far.jpg", ContentFile(photo))
+    home.back_up(what="content")
+    made = home.back_up()
+    assert made.content is not None
+    assert made.content.remote_files == 1, "the first backup, in the same bucket, is no medium"
+    [listed] = remote_media().listed()  # type: ignore[union-attr]
+    assert (listed.name, listed.size) == ("media/far.jpg", len(photo))
+    assert listed.checksum == hashlib.md5(photo).hexdigest(), "its ETag"
+    media.delete("media/far.jpg")
+    report = home.restore(made.id)
+    assert (report.media_put_back, report.warnings) == (1, [])
+    with media.open("media/far.jpg") as file:
+        assert file.read() == photo
 
 
 def test_what_clients_download_stays_packed(home: Home, s3: ObjectShelf) -> None:

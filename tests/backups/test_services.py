@@ -18,6 +18,7 @@ from apps.backups import checks, index, running, services, tasks
 from apps.backups.errors import BackupError, Busy, Damaged
 from apps.backups.metrics import of_backups
 from apps.backups.models import BackupJob, BackupRun
+from apps.core import health
 from apps.core.models import Alert, AuditEntry, User
 from gator.celery import app as gator_celery
 from tests.backups.conftest import Home
@@ -117,6 +118,42 @@ def test_absence_raises_the_alarm_and_nothing_else_does(home: Home) -> None:
     )
     assert running.alarm_if_absent()
     assert [family.name for family in of_backups()][0] == "gator_backup_verified_age_seconds"
+
+
+def test_beat_asks_hourly_whether_one_is_absent(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = PeriodicTask.objects.get(task="check_backups")
+    assert task.enabled and task.interval is not None
+    assert (task.interval.every, task.interval.period) == (3600, "seconds")
+    BackupJob.objects.update(created_at=timezone.now() - timedelta(days=3))
+
+    def breaks() -> int:
+        raise RuntimeError("whatever")
+
+    monkeypatch.setattr(index, "bury_the_dead", breaks)
+    with pytest.raises(RuntimeError):
+        gator_celery.tasks[task.task]()
+    assert Alert.objects.filter(key="backups.absent").exists(), "nothing keeps it from looking"
+
+
+def test_readyz_says_it_and_raises_it(home: Home) -> None:
+    def advice() -> Any:
+        health._advisories.forget()
+        answer = Client().get("/readyz")
+        return answer.json()["advisories"]["backups"]
+
+    try:
+        assert advice()["ok"] is True
+        BackupJob.objects.update(created_at=timezone.now() - timedelta(days=3))
+        assert advice() == {"ok": False, "why": "no verified backup in time"}
+        assert Alert.objects.filter(key="backups.absent").exists()
+        # Visitors are not sent away for it.
+        assert "backups" not in Client().get("/readyz").json()["parts"]
+        run_now()
+        assert advice()["ok"] is True
+    finally:
+        health._advisories.forget()
 
 
 def test_a_damaged_one_is_named_and_no_longer_counted(home: Home) -> None:

@@ -49,6 +49,9 @@ class Dumper(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Hold one moment still."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep out backups and restores of this database by other machines; Busy at once."""
+
     def is_complete(self, tail: bytes) -> bool:
         """Whether a dump with this end was written to its end."""
 

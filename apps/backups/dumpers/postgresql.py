@@ -5,25 +5,36 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import psycopg
+import structlog
 from django.conf import settings
 from psycopg import sql
 
 from apps.backups.dumpers.base import Facts, Place
 from apps.backups.errors import BackupError, Busy, Damaged, Incompatible
 from apps.backups.streams import CHUNK, Chunks
+from apps.backups.using import place_like
+
+log = structlog.get_logger(__name__)
 
 COMPLETE = b"-- PostgreSQL database dump complete"
-# The advisory lock by which backups of one database exclude each other across machines.
-LOCK = 0x6761746F72  # "gator"
+# The advisory lock by which backups and restores of one database exclude each other across
+# machines; its second half is the database's name.
+LOCK = 0x6761746F  # "gato"
+# Other databases of the same server, at least one of which everybody may enter.
+MAINTENANCE = ("postgres", "template1")
 
 # The most an unprivileged process may ask of Linux: fewer turns between the two processes.
 PIPE = 1024 * 1024
+# At 500 MB/s pg_dump makes two chunks in this time, and the pipe holds four.
+PAUSE = 0.001
 
 # What libpq reads from the environment: no credential ever stands on a command line.
 _ENVIRONMENT = {
@@ -109,6 +120,26 @@ def _said(errors: IO[bytes]) -> str:
     return errors.read().decode(errors="replace").strip() or "it gave no reason"
 
 
+def _gathered(pipe: int) -> Iterator[bytes]:
+    """What comes through a pipe, in whole chunks.
+
+    pg_dump writes 4 kB at a time. Woken for each of them, both processes would spend more on
+    taking turns than on their work; so let the pipe fill for a moment.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while part := os.read(pipe, CHUNK - size):
+        parts.append(part)
+        size += len(part)
+        if size < CHUNK:
+            time.sleep(PAUSE)
+            continue
+        yield b"".join(parts)
+        parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
 class PostgresSnapshot:
     """An exported REPEATABLE READ snapshot, which pg_dump reads too."""
 
@@ -147,8 +178,7 @@ class PostgresSnapshot:
             )
             assert process.stdout is not None
             try:
-                while chunk := process.stdout.read(CHUNK):
-                    yield chunk
+                yield from _gathered(process.stdout.fileno())
                 if code := process.wait():
                     raise BackupError(f"pg_dump ended with {code}: {_said(errors)}")
             finally:
@@ -156,6 +186,21 @@ class PostgresSnapshot:
                 if process.poll() is None:
                     process.terminate()
                     process.wait()
+
+
+def _hold_lock(place: Place, name: str, stack: ExitStack) -> None:
+    try:
+        connection = connect(place)
+    except BackupError as error:
+        log.debug("no lock there", database=place["NAME"], error=str(error))
+        return
+    # The switch of a restore ends every session of the live database, this one too.
+    stack.callback(connection.close)
+    # A transaction's lock, not a session's: a pooler may hand the session on, never this.
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    key = zlib.crc32(name.encode()) - 2**31
+    if not _one(connection, "SELECT pg_try_advisory_xact_lock(%s, %s)", LOCK, key):
+        raise Busy("Another machine backs up or restores this database.")
 
 
 class PostgresDumper:
@@ -181,13 +226,21 @@ class PostgresDumper:
         with connect(self.place) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
-            if not _one(connection, "SELECT pg_try_advisory_lock(%s)", LOCK):
-                raise Busy("Another machine backs up or restores this database.")
             try:
                 yield PostgresSnapshot(self.place, connection)
             finally:
                 with suppress(psycopg.Error):
                     connection.rollback()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            # In the database itself, which everybody who backs it up can enter; and beside it,
+            # where the lock outlives the switch of a restore. Never in template1: a session
+            # there stops CREATE DATABASE.
+            for place in (self.place, place_like(self.place, MAINTENANCE[0])):
+                _hold_lock(place, str(self.place["NAME"]), stack)
+            yield
 
     def is_complete(self, tail: bytes) -> bool:
         # Since PostgreSQL 18 and the fixes to older ones, \unrestrict comes after the mark.

@@ -216,6 +216,11 @@ class SqliteDumper:
             connection.execute("BEGIN")
             yield SqliteSnapshot(connection, self.path.stat().st_size)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        # A file belongs to one machine, where the lock of locks.exclusive is enough.
+        yield
+
     def is_complete(self, tail: bytes) -> bool:
         return tail.endswith(b"COMMIT;\n" + END)
 

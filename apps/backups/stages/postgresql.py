@@ -8,12 +8,11 @@ import psycopg
 from psycopg import sql
 
 from apps.backups.dumpers.base import Place
-from apps.backups.dumpers.postgresql import connect
+from apps.backups.dumpers.postgresql import MAINTENANCE, connect
 from apps.backups.errors import BackupError, Busy
 from apps.backups.stages.base import Position
 from apps.backups.using import place_like
 
-MAINTENANCE = ("postgres", "template1")
 _LONGEST_NAME = 63
 
 

@@ -105,6 +105,8 @@ def _lines(report: restoring.Report) -> list[str]:
         f"  {report.rows:,} rows in {report.tables} tables, "
         f"{report.files:,} files of {human_bytes(report.bytes)}",
     ]
+    if report.media_put_back:
+        lines.append(f"  {report.media_put_back:,} media put back into their storage elsewhere")
     if report.migrated:
         lines.append("  its database was brought to this release")
     if report.restored:
