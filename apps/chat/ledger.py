@@ -191,9 +191,7 @@ def _lock(database: _Database, ids: set[Any]) -> dict[Any, _Row]:
         asked,
     )
     return {
-        row[0]: _Row(
-            _as_uuid(row[0]), row[1], row[2], _as_uuid(row[3]) if row[3] else None, row[4]
-        )
+        row[0]: _Row(_as_uuid(row[0]), row[1], row[2], _as_uuid(row[3]) if row[3] else None, row[4])
         for row in database.fetchall()
     }
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import apply_mask
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
 from websockets.protocol import State
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,8 @@ def _whole_text(data: bytes) -> bytes | None:
         head = 4
     if length < 0 or length == 127 or size != head + 4 + length:
         return None
-    return apply_mask(data[head + 4 :], data[head : head + 4])
+    payload: bytes = apply_mask(data[head + 4 :], data[head : head + 4])
+    return payload
 
 
 class Batch:
@@ -108,12 +109,12 @@ class GatorProtocol(WebSocketsSansIOProtocol):
 
     def _is_between_messages(self) -> bool:
         conn = self.conn
-        # `at_eof` is where the library's parser waits for a frame's first byte.
-        return (
-            conn.current_size is None
-            and conn.state is State.OPEN
-            and getattr(conn.parser.gi_yieldfrom, "__name__", "") == "at_eof"
-        )
+        if conn.current_size is not None or conn.state is not State.OPEN:
+            return False
+        # The server's parser runs the common one, which waits in `at_eof` for a first byte.
+        parser: Any = conn.parser
+        waits_in = parser.gi_yieldfrom.gi_yieldfrom
+        return waits_in is not None and waits_in.__name__ == "at_eof"
 
     def send_receive_event_to_app(self) -> None:
         if self.listener is None:
