@@ -7,6 +7,7 @@ import time
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import connection
 
 from apps.chat import services
 from apps.chat.models import Conversation, Message, Reply
@@ -84,6 +85,8 @@ def test_a_streamed_answer_survives_everything(house: House, fan: User, luna: Pe
         await asyncio.wait(watching)
 
     asyncio.run(storm())
+    # Ours was ended with the others.
+    connection.close()
     stored = list(Message.objects.filter(conversation=talk).order_by("seq"))
     whole = {text_for(f"Question {number}") for number in range(QUESTIONS)}
     said = [row.content for row in stored if row.persona_id == luna.pk]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -450,6 +451,42 @@ def test_search_finds_and_goes_there(cast: Cast) -> None:
 
 
 # -- Small, by keys, for everybody --------------------------------------------------------------
+
+
+def test_notifications_are_asked_for_and_come_in_the_background_only(cast: Cast) -> None:
+    context = cast.context("amira")
+    context.grant_permissions(["notifications"], origin=cast.studio.url)
+    # What the system would show is out of a test's sight: what the page hands to it is not.
+    context.add_init_script(
+        """
+        window.told = [];
+        window.Notification = class {
+          static permission = "granted";
+          static requestPermission = async () => "granted";
+          constructor(title, options) { told.push([title, options.body]); }
+          close() {}
+        };
+        Object.defineProperty(document, "hidden", { get: () => window.isAway === true });
+        """
+    )
+    amira, jonas = cast.tab(context, "long"), cast.page("jonas", "direct")
+    say(jonas, "nobody asked to be told")
+    expect(amira).to_have_title(re.compile(r"^\(\d+\) "))
+    bell = amira.locator('[data-do="notify"]:visible').first
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
+    say(jonas, "while she looks")
+    expect(amira.locator(".list .last", has_text="while she looks")).to_be_visible()
+    assert amira.evaluate("told") == []
+    amira.evaluate("window.isAway = true")
+    say(jonas, "while she is away")
+    expect(amira.locator(".list .last", has_text="while she is away")).to_be_visible()
+    _until(amira, lambda: amira.evaluate("told.length") == 1)
+    assert amira.evaluate("told") == [["Jonas", "while she is away"]]
+    bell.click()
+    say(jonas, "no more")
+    expect(amira.locator(".list .last", has_text="no more")).to_be_visible()
+    assert amira.evaluate("told.length") == 1
 
 
 def test_a_narrow_screen_with_the_keyboard_open(cast: Cast) -> None:
