@@ -6,29 +6,20 @@ core that the load client used: well below 1, it was not the brake.
 """
 
 import argparse
-import asyncio
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from benchmarks import chat_servers as servers
-from benchmarks.chat_load import Counter, Dialect, Meter, Wire, connect, memory_of
-
-Figures = dict[str, float | int | str]
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 2)
+from benchmarks.chat_measures import Figures, crowd, fan_out, percentile, small_rooms, stalled
 
 
 @contextmanager
@@ -74,106 +65,37 @@ def people(count: int, room_size: int) -> tuple[list[str], list[str]]:
     return [token_of(user) for user in users], rooms
 
 
-async def fan_out(dialect: Dialect, pid: int, members: int, rounds: int) -> Figures:
-    """One room, one message outstanding: CPU per delivery, time to the last receiver."""
-    counter = Counter(dialect.mark)
-    wires = await connect(dialect, members, counter, together=50)
-    for n in range(5):
-        before = counter.seen
-        wires[0].send(dialect.say(wires[0].number, f"bench-warm-{n}"))
-        await counter.reach(before + members)
-    await asyncio.sleep(1)
-    last: list[float] = []
-    with Meter(pid) as meter:
-        for n in range(rounds):
-            before, began = counter.seen, time.perf_counter()
-            sender = wires[n % members]
-            sender.send(dialect.say(sender.number, f"bench-{n}"))
-            await counter.reach(before + members)
-            last.append(time.perf_counter() - began)
-    for wire in wires:
-        wire.close()
-    await asyncio.sleep(0.5)
-    return {
-        "server": dialect.name,
-        "members": members,
-        "us_per_delivery": round(meter.server / (members * rounds) * 1e6, 2),
-        "last_p50_ms": percentile(last, 0.5),
-        "last_p99_ms": percentile(last, 0.99),
-        "client_share": round(meter.client_share, 2),
-    }
+def cookies(count: int) -> list[str]:
+    """Session cookies of new users, as signing in leaves them."""
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.contrib.sessions.models import Session
+    from django.utils import timezone
 
+    from apps.core.ids import uuid7
+    from apps.core.models import User
 
-async def small_rooms(
-    dialect: Dialect, pid: int, count: int, size: int, seconds: float, rate: float
-) -> Figures:
-    """Many rooms at a fixed rate: echo latency, and CPU per delivery."""
-    began: dict[bytes, float] = {}
-    echoes: list[float] = []
-    seen = 0
-
-    def on_frame(wire: Wire, payload: bytes) -> None:
-        nonlocal seen
-        if dialect.mark not in payload:
-            return
-        seen += 1
-        at = payload.find(b"bench-")
-        key = payload[at : payload.index(b'"', at)]
-        if key.endswith(b"-%d" % wire.number):
-            echoes.append(time.perf_counter() - began[key])
-
-    wires = await connect(dialect, count, on_frame, together=50)
-    await asyncio.sleep(1)
-    total = int(seconds * rate)
-    start = time.perf_counter()
-    with Meter(pid) as meter:
-        for n in range(total):
-            wait = start + n / rate - time.perf_counter()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            wire = wires[n % count]
-            text = f"bench-{n}-{wire.number}"
-            began[text.encode()] = time.perf_counter()
-            wire.send(dialect.say(wire.number, text))
-        deadline = time.perf_counter() + 20
-        while seen < total * size and time.perf_counter() < deadline:
-            await asyncio.sleep(0.01)
-    for wire in wires:
-        wire.close()
-    await asyncio.sleep(0.5)
-    return {
-        "server": dialect.name,
-        "rooms_of": size,
-        "offered_per_s": rate,
-        "messages_per_s": round(total / meter.seconds),
-        "lost": total * size - seen,
-        "us_per_delivery": round(meter.server / max(seen, 1) * 1e6, 2),
-        "echo_p50_ms": percentile(echoes, 0.5) if echoes else -1,
-        "echo_p99_ms": percentile(echoes, 0.99) if echoes else -1,
-        "client_share": round(meter.client_share, 2),
-    }
-
-
-async def crowd(dialect: Dialect, pid: int, count: int) -> Figures:
-    """Many idle sockets: how fast they open, what each costs."""
-    before = memory_of(pid)
-    began = time.perf_counter()
-    with Meter(pid) as meter:
-        wires = await connect(dialect, count, lambda wire, payload: None, together=100)
-    took = time.perf_counter() - began
-    await asyncio.sleep(3)
-    each = (memory_of(pid) - before) / count
-    failures = sum(wire.closed for wire in wires)
-    for wire in wires:
-        wire.close()
-    await asyncio.sleep(1)
-    return {
-        "sockets": count,
-        "failures": failures,
-        "connects_per_s": round(count / took),
-        "kb_each": round(each / 1024, 1),
-        "client_share": round(meter.client_share, 2),
-    }
+    mark = uuid7().hex[-8:]
+    users = [User(username=f"{mark}-{n}", password="!") for n in range(count)]
+    User.objects.bulk_create(users, batch_size=500)
+    store = SessionStore()
+    rows = [
+        Session(
+            session_key=f"{uuid7().hex}",
+            session_data=store.encode(
+                {
+                    SESSION_KEY: str(user.pk),
+                    BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
+                    HASH_SESSION_KEY: user.get_session_auth_hash(),
+                }
+            ),
+            expire_date=timezone.now() + timedelta(days=1),
+        )
+        for user in users
+    ]
+    Session.objects.bulk_create(rows, batch_size=500)
+    return [f"{settings.SESSION_COOKIE_NAME}={row.session_key}" for row in rows]
 
 
 def storing(count: int) -> Figures:
@@ -278,98 +200,133 @@ def rival(name: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]
     return [python, "-m", "daphne", "-p", str(port), "-v", "0", "daphne_server:app"], env
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="Fewer rounds and sockets.")
-    quick = parser.parse_args().quick
-    cores = os.sched_getaffinity(0)
-    results: dict[str, list[Figures]] = {}
-    with installation() as folder:
-        subprocess.run(
-            [sys.executable, "manage.py", "check"],
-            cwd=servers.ROOT,
-            check=True,
-            capture_output=True,
-        )
-        servers.rivals_python(folder)
-        if len(cores) > 1:
-            os.sched_setaffinity(0, {servers.CLIENT_CORE})
-        rows = results["fan_out"] = []
-        rounds = {100: 60 if quick else 400, 1000: 15 if quick else 100}
+PARTS = ("fan_out", "small_rooms", "crowd", "stalled", "storing", "answering")
+
+
+class Runs:
+    """The parts of the benchmark, each with the servers that it compares."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.folder, self.quick = folder, quick
+
+    def _gator(self, work: Callable[[int, int], Coroutine[Any, Any, Figures]]) -> Figures:
+        port = servers.free_port()
+        with servers.running(servers.gator_command(port), port, servers.GATOR_ENV) as pid:
+            return uvloop.run(work(port, pid))
+
+    def _rival(
+        self, name: str, work: Callable[[int, int], Coroutine[Any, Any, Figures]]
+    ) -> Figures:
+        port = servers.free_port()
+        command, env = rival(name, self.folder, port)
+        with servers.running(command, port, env) as pid:
+            return uvloop.run(work(port, pid))
+
+    def fan_out(self) -> tuple[str, list[Figures]]:
+        rows = []
         makers: dict[str, Any] = {
             "bare": servers.bare,
             "socketio": servers.socketio,
             "daphne": servers.daphne,
         }
-        for members, count in rounds.items():
+        for members, count in {
+            100: 60 if self.quick else 400,
+            1000: 15 if self.quick else 100,
+        }.items():
             tokens, rooms = people(members, members)
-            port = servers.free_port()
-            with servers.running(servers.gator_command(port), port, servers.GATOR_ENV) as pid:
-                rows.append(
-                    uvloop.run(
-                        fan_out(servers.gator(port, tokens, rooms.__getitem__), pid, members, count)
+            rows.append(
+                self._gator(
+                    lambda port, pid, m=members, n=count, t=tokens, r=rooms: fan_out(  # type: ignore[misc]
+                        servers.gator(port, t, r.__getitem__), pid, m, n
                     )
                 )
+            )
             for name, make in makers.items():
-                port = servers.free_port()
-                command, env = rival(name, folder, port)
                 part = count if name == "bare" else max(count // 4, 8)
-                with servers.running(command, port, env) as pid:
-                    rows.append(
-                        uvloop.run(fan_out(make(port, lambda n: "room"), pid, members, part))
+                rows.append(
+                    self._rival(
+                        name,
+                        lambda port, pid, m=members, n=part, make=make: fan_out(  # type: ignore[misc]
+                            make(port, lambda n: "room"), pid, m, n
+                        ),
                     )
-        show("One room, one message outstanding", rows)
+                )
+        return "One room, one message outstanding", rows
 
-        rows = results["small_rooms"] = []
+    def small_rooms(self) -> tuple[str, list[Figures]]:
+        rows = []
+        seconds = 2 if self.quick else 10
         for size, rate in ((5, 500), (4, 2_000)):
             tokens, rooms = people(200, size)
-            port = servers.free_port()
-            with servers.running(servers.gator_command(port), port, servers.GATOR_ENV) as pid:
-                rows.append(
-                    uvloop.run(
-                        small_rooms(
-                            servers.gator(port, tokens, rooms.__getitem__),
-                            pid,
-                            200,
-                            size,
-                            2 if quick else 10,
-                            rate,
-                        )
+            rows.append(
+                self._gator(
+                    lambda port, pid, s=size, r=rate, t=tokens, o=rooms: small_rooms(  # type: ignore[misc]
+                        servers.gator(port, t, o.__getitem__), pid, 200, s, seconds, r
                     )
                 )
-            port = servers.free_port()
-            command, env = rival("bare", folder, port)
-            with servers.running(command, port, env) as pid:
-                rows.append(
-                    uvloop.run(
-                        small_rooms(
-                            servers.bare(port, rooms.__getitem__),
-                            pid,
-                            200,
-                            size,
-                            2 if quick else 10,
-                            rate,
-                        )
-                    )
+            )
+            rows.append(
+                self._rival(
+                    "bare",
+                    lambda port, pid, s=size, r=rate, o=rooms: small_rooms(  # type: ignore[misc]
+                        servers.bare(port, o.__getitem__), pid, 200, s, seconds, r
+                    ),
                 )
-        show(
-            "Small rooms at a fixed rate (Gator stores durably before it acks, the rival nothing)",
-            rows,
+            )
+        title = (
+            "Small rooms at a fixed rate (Gator stores durably before it acks, the rival nothing)"
         )
+        return title, rows
 
-        count = 2_000 if quick else 10_000
+    def crowd(self) -> tuple[str, list[Figures]]:
+        count = 2_000 if self.quick else 10_000
         tokens, rooms = people(count, 5)
-        port = servers.free_port()
-        with servers.running(servers.gator_command(port), port, servers.GATOR_ENV) as pid:
-            rows = results["crowd"] = [
-                uvloop.run(crowd(servers.gator(port, tokens, rooms.__getitem__), pid, count))
-            ]
-        show("Idle sockets by token, each joined to its room", rows)
-        os.sched_setaffinity(0, cores)
-        results["storing"] = [storing(2_000 if quick else 20_000)]
-        show("Storing on SQLite, synchronous=FULL", results["storing"])
-        results["answering"] = [answering(20 if quick else 200)]
-        show("Offline answers", results["answering"])
+        by_token = self._gator(
+            lambda port, pid: crowd(servers.gator(port, tokens, rooms.__getitem__), pid, count)
+        )
+        jar = cookies(count // 4)
+        by_session = self._gator(
+            lambda port, pid: crowd(servers.gator_by_session(port, jar), pid, len(jar))
+        )
+        return "Idle sockets: by token, joined to a room of five; by session", [
+            by_token,
+            by_session,
+        ]
+
+    def stalled(self) -> tuple[str, list[Figures]]:
+        tokens, rooms = people(20, 20)
+        row = self._gator(
+            lambda port, pid: stalled(
+                servers.gator(port, tokens, rooms.__getitem__), pid, 20, 4 if self.quick else 20
+            )
+        )
+        return "One of a room reads nothing", [row]
+
+    def storing(self) -> tuple[str, list[Figures]]:
+        title = "Storing on SQLite, synchronous=FULL"
+        return title, [storing(2_000 if self.quick else 20_000)]
+
+    def answering(self) -> tuple[str, list[Figures]]:
+        return "Offline answers", [answering(20 if self.quick else 200)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="Fewer rounds and sockets.")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="Some parts of it.")
+    asked = parser.parse_args()
+    cores = os.sched_getaffinity(0)
+    results: dict[str, list[Figures]] = {}
+    with installation() as folder:
+        servers.rivals_python(folder)
+        runs = Runs(folder, quick=asked.quick)
+        for part in asked.only:
+            alone = part in ("storing", "answering")
+            if len(cores) > 1:
+                # The client keeps off the core of the servers; what has none may use both.
+                os.sched_setaffinity(0, cores if alone else {servers.CLIENT_CORE})
+            title, results[part] = getattr(runs, part)()
+            show(title, results[part])
     print(json.dumps(results))
 
 

@@ -91,6 +91,17 @@ def gator(port: int, tokens: list[str], room_of: Any) -> Dialect:
     )
 
 
+def gator_by_session(port: int, cookies: list[str]) -> Dialect:
+    """Gator, signed in as a browser is; ready with the first event."""
+    return Dialect(
+        name="Gator, by session",
+        port=port,
+        path="/ws/",
+        headers=lambda n: {"Cookie": cookies[n]},
+        ready=b"online_users",
+    )
+
+
 def bare(port: int, room_of: Any) -> Dialect:
     return Dialect(
         name="websockets broadcast()",

@@ -15,7 +15,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from apps.chat import services
+from apps.chat import mood, services
 from apps.chat.models import Ban, Conversation, FanMemory, Membership, Message, Reply, Talker
 from apps.core.admin.base import ReadOnlyAdmin, ReadOnlyInline, StudioAdmin, acting
 from apps.core.models import User
@@ -76,11 +76,14 @@ def _state(row: Message) -> Any:
 class ConversationAdmin(ReadOnlyAdmin):
     """Conversations: who talks, who answers, and the buttons to take over and hand back."""
 
-    list_display = ("name", "kind", "answers", "member_count", "last_seq", "latest")
+    list_display = ("name", "kind", "answers", "feels", "member_count", "last_seq", "latest")
     list_filter = ("kind", "holder", "stopped_for", "persona")
     search_fields = ("title", "memberships__user__username", "persona__name", "messages__content")
     inlines = (MessageInline, MemberInline)
-    fields = ("kind", "title", "persona", "holder", "held_by", "stopped_for", "created_at")
+    fields = (
+        *("kind", "title", "persona", "holder", "held_by", "stopped_for", "feels", "created_at"),
+    )
+    readonly_fields = ("feels",)
     change_form_outer_before_template = "admin/chat/holder.html"
 
     @display(description="Conversation")
@@ -94,6 +97,14 @@ class ConversationAdmin(ReadOnlyAdmin):
         if row.holder == Conversation.Holder.HUMAN:
             return badge("info", f"{row.held_by or 'A person'}")
         return badge("good", "Persona") if row.kind == Conversation.Kind.PERSONA else "–"
+
+    @display(description="Mood", ordering="mood")
+    def feels(self, row: Conversation) -> Any:
+        if row.mood is None:
+            return "–"
+        word = mood.word_of(row.mood)
+        kind = "bad" if row.mood <= mood.UNHAPPY else "good" if word == "happy" else "quiet"
+        return badge(kind, word.capitalize(), f"{row.mood:+.2f} on a scale from -1 to 1")
 
     @display(description="Last message", ordering="last_message_at")
     def latest(self, row: Conversation) -> Any:

@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 # A client that goes on after this many refusals for haste is not one that waits a moment.
 MOST_REFUSALS = 200
+# Read once: every frame asks.
+RATE = float(settings.CHAT_RATE)
+BURST = float(settings.CHAT_BURST)
 PRESENCE_CONTACTS = 50
 
 
@@ -56,7 +59,7 @@ class Connection:
         self.socket = socket
         self.joined: dict[UUID, Room] = {}
         self.watched: set[UUID] = set()
-        self._allowance = float(settings.CHAT_BURST)
+        self._allowance = BURST
         self._at = hub.loop.time()
         self._refusals = 0
         self._closed = False
@@ -156,9 +159,7 @@ class Connection:
 
     def _check_rate(self, client_id: str | None) -> None:
         now = self._hub.loop.time()
-        self._allowance = min(
-            float(settings.CHAT_BURST), self._allowance + (now - self._at) * settings.CHAT_RATE
-        )
+        self._allowance = min(BURST, self._allowance + (now - self._at) * RATE)
         self._at = now
         if self._allowance < 1.0:
             self._refusals += 1

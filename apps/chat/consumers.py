@@ -44,8 +44,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]
         socket = wire.open_socket(scope, send, limit=settings.CHAT_MAX_BUFFER)
         connection = Connection(hub, who, socket)
         connection.opened()
+        if socket.listen(connection.received, connection.closed):
+            return
         try:
-            socket.listen(connection.received)
             while (event := await receive())["type"] != "websocket.disconnect":
                 connection.received(event.get("text"))
         finally:

@@ -45,6 +45,7 @@ class Hub:
         # Per user every socket on this process.
         self.connections: dict[UUID, dict[Connection, None]] = {}
         self._dirty: list[Room] = []
+        self._flushing = False
         # A client library may turn a cancellation into an error of its own: loops ask this too.
         self.stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -148,6 +149,8 @@ class Hub:
                     text = shapes.new_message(draft, outcome)
                     self.show(draft.conversation_id, Packet(fanout.MESSAGE, outcome.seq, text))
                 reply_ids += outcome.reply_ids
+        # In the same turn, so that a sender's ack and message leave in one write.
+        self._flush()
         if reply_ids:
             self.spawn(databases.run(lambda: tasks.wake(reply_ids)))
 
@@ -207,9 +210,14 @@ class Hub:
     # -- The loop --------------------------------------------------------------------------------
 
     def flush_soon(self, room: Room) -> None:
-        if not self._dirty:
-            self.loop.call_soon(self._flush)
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush_now)
         self._dirty.append(room)
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        self._flush()
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []

@@ -1,10 +1,11 @@
 """Writing many messages in one transaction: lock, look, number, insert.
 
-Five statements whatever the number of messages, in SQL that SQLite and PostgreSQL share: the ORM
+Four statements whatever the number of messages, in SQL that SQLite and PostgreSQL share: the ORM
 would spend more on building its rows than the database on keeping them. Nothing else writes here.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -62,6 +63,7 @@ Outcome = Stored | Refusal
 
 @dataclass(slots=True)
 class _Row:
+    id: UUID
     last_seq: int
     kind: str
     persona_id: UUID | None
@@ -69,24 +71,61 @@ class _Row:
     added: int = 0
 
 
-def _is_sqlite() -> bool:
-    return connection.vendor == "sqlite"
+@dataclass(slots=True)
+class _Known:
+    """What the database says about a sender: may they send, and what is stored already."""
+
+    may_send: bool
+    earlier: Stored | None
 
 
-def as_stored(value: UUID | None) -> Any:
-    """An id as the database at hand keeps it."""
-    return value.hex if value is not None and _is_sqlite() else value
+class _Database:
+    """The driver's own cursor: a message costs less than Django's wrapping of its statements.
+
+    Ids are compared as the database at hand keeps them, so that none is made anew from its text.
+    """
+
+    __slots__ = ("execute", "fetchall", "id_of", "is_sqlite", "mark", "moment")
+
+    def __init__(self) -> None:
+        connection.ensure_connection()
+        assert connection.connection is not None
+        cursor = connection.connection.cursor()
+        self.execute: Callable[[str, Sequence[Any]], Any] = cursor.execute
+        self.fetchall: Callable[[], list[tuple[Any, ...]]] = cursor.fetchall
+        self.is_sqlite = connection.vendor == "sqlite"
+        self.mark = "?" if self.is_sqlite else "%s"
+        self.id_of: Callable[[UUID], Any] = _hex if self.is_sqlite else _same
+        self.moment = connection.ops.adapt_datetimefield_value
+
+    def id_or_none(self, value: UUID | None) -> Any:
+        return None if value is None else self.id_of(value)
 
 
-def as_id(value: Any) -> UUID:
+_hex: Callable[[UUID], Any] = operator.attrgetter("hex")
+
+
+def _same(value: UUID) -> Any:
+    return value
+
+
+def _as_uuid(value: Any) -> UUID:
     """An id as it came from the database at hand."""
     return value if isinstance(value, UUID) else UUID(value)
 
 
 @cache
-def _rows_of(width: int, count: int) -> str:
-    row = "(" + ",".join(["%s"] * width) + ")"
+def _rows_of(mark: str, width: int, count: int) -> str:
+    row = "(" + ",".join([mark] * width) + ")"
     return ",".join([row] * count)
+
+
+def _padded(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same rows, the last repeated up to a power of two: few statements, all of them known.
+
+    Only for what is asked or set: a row that comes twice changes nothing there.
+    """
+    return rows + [rows[-1]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
 
 
 def append(drafts: Sequence[Draft]) -> list[Outcome]:
@@ -95,114 +134,104 @@ def append(drafts: Sequence[Draft]) -> list[Outcome]:
     The conversations' rows are locked in sorted order first, so that no two processes give one
     number twice and none waits for another in a circle.
     """
-    with connection.cursor() as cursor:
-        conversations = _lock(cursor, {draft.conversation_id for draft in drafts})
-        members = _members(cursor, drafts)
-        known = _known(cursor, drafts)
+    with connection.wrap_database_errors:
+        database = _Database()
+        ids = [database.id_of(draft.conversation_id) for draft in drafts]
+        conversations = _lock(database, set(ids))
+        known = _known(database, drafts, ids)
         outcomes: list[Outcome] = []
         fresh: list[tuple[Draft, Stored]] = []
-        for draft in drafts:
-            row = conversations.get(draft.conversation_id)
-            key = (draft.conversation_id, draft.user_id, draft.client_id)
-            refused = _refusal(draft, row, members)
-            if refused is not None:
-                outcomes.append(refused)
-            elif draft.client_id is not None and key in known:
-                earlier = known[key]
-                outcomes.append(Stored(earlier.id, earlier.seq, was_there=True))
-            else:
-                assert row is not None
-                row.added += 1
-                stored = Stored(draft.id, row.last_seq + row.added)
-                if draft.client_id is not None:
-                    known[key] = stored
-                outcomes.append(stored)
-                fresh.append((draft, stored))
+        for draft, conversation_id in zip(drafts, ids, strict=True):
+            row = conversations.get(conversation_id)
+            outcome = _outcome(database, draft, conversation_id, row, known)
+            outcomes.append(outcome)
+            if isinstance(outcome, Stored) and not outcome.was_there:
+                fresh.append((draft, outcome))
         if fresh:
-            _number(cursor, conversations)
-            _insert(cursor, fresh)
-            _ask_personas(cursor, fresh, conversations)
+            _number(database, conversations)
+            _insert(database, fresh)
+            _ask_personas(database, fresh, conversations)
     _attach(fresh)
     return outcomes
 
 
-def _lock(cursor: Any, ids: set[UUID]) -> dict[UUID, _Row]:
+def _outcome(
+    database: _Database,
+    draft: Draft,
+    conversation_id: Any,
+    row: _Row | None,
+    known: dict[tuple[Any, ...], _Known],
+) -> Outcome:
+    if row is None:
+        return Refusal("not_member")
+    sender = None
+    if draft.user_id is not None:
+        sender = known.get((conversation_id, database.id_of(draft.user_id), draft.client_id))
+        if sender is None:
+            return Refusal("not_member")
+        if not sender.may_send:
+            return Refusal("banned")
+        if sender.earlier is not None:
+            return Stored(sender.earlier.id, sender.earlier.seq, was_there=True)
+    row.added += 1
+    stored = Stored(draft.id, row.last_seq + row.added)
+    if sender is not None and draft.client_id is not None:
+        # Sent twice within one batch: the second finds the first.
+        sender.earlier = stored
+    return stored
+
+
+def _lock(database: _Database, ids: set[Any]) -> dict[Any, _Row]:
     # SQLite's BEGIN IMMEDIATE holds everything already.
-    lock = "" if _is_sqlite() else " FOR UPDATE"
-    cursor.execute(
+    lock = "" if database.is_sqlite else " FOR UPDATE"
+    asked = [each for (each,) in _padded([(each,) for each in sorted(ids)])]
+    database.execute(
         "SELECT id, last_seq, kind, persona_id, generation FROM chat_conversation "
-        f"WHERE id IN ({','.join(['%s'] * len(ids))}) ORDER BY id{lock}",
-        [as_stored(each) for each in sorted(ids)],
+        f"WHERE id IN {_rows_of(database.mark, len(asked), 1)} ORDER BY id{lock}",
+        asked,
     )
     return {
-        as_id(row[0]): _Row(row[1], row[2], as_id(row[3]) if row[3] else None, row[4])
-        for row in cursor.fetchall()
+        row[0]: _Row(_as_uuid(row[0]), row[1], row[2], _as_uuid(row[3]) if row[3] else None, row[4])
+        for row in database.fetchall()
     }
-
-
-Members = dict[tuple[UUID, UUID], bool]
-
-
-def _members(cursor: Any, drafts: Sequence[Draft]) -> Members:
-    """Which senders are members, each with whether they may send."""
-    pairs = sorted({(d.conversation_id, d.user_id) for d in drafts if d.user_id is not None})
-    if not pairs:
-        return {}
-    cursor.execute(
-        "SELECT m.conversation_id, m.user_id, b.id IS NULL AND u.is_active "
-        f"FROM (VALUES {_rows_of(2, len(pairs))}) AS v "
-        "JOIN chat_membership m ON m.conversation_id = v.column1 AND m.user_id = v.column2 "
-        "JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id",
-        [as_stored(each) for pair in pairs for each in pair],
-    )
-    return {(as_id(row[0]), as_id(row[1])): bool(row[2]) for row in cursor.fetchall()}
 
 
 def _known(
-    cursor: Any, drafts: Sequence[Draft]
-) -> dict[tuple[UUID, UUID | None, str | None], Stored]:
-    """What was stored under these client ids before: in an earlier sending or a lost commit."""
-    keys = [
-        (as_stored(d.conversation_id), as_stored(d.user_id), d.client_id)
-        for d in drafts
-        if d.client_id is not None and d.user_id is not None
+    database: _Database, drafts: Sequence[Draft], ids: Sequence[Any]
+) -> dict[tuple[Any, ...], _Known]:
+    """Which senders are members, whether each may send, and what an earlier sending stored."""
+    asked: list[tuple[Any, ...]] = [
+        (conversation_id, database.id_of(draft.user_id), draft.client_id)
+        for draft, conversation_id in zip(drafts, ids, strict=True)
+        if draft.user_id is not None
     ]
-    if not keys:
+    if not asked:
         return {}
-    cursor.execute(
-        "SELECT m.conversation_id, m.user_id, m.client_id, m.id, m.seq "
-        f"FROM (VALUES {_rows_of(3, len(keys))}) AS v "
-        "JOIN chat_message m ON m.conversation_id = v.column1 AND m.user_id = v.column2 "
-        "AND m.client_id = v.column3 AND m.client_id IS NOT NULL",
-        [part for key in keys for part in key],
+    asked = _padded(asked)
+    database.execute(
+        "SELECT m.conversation_id, m.user_id, v.column3, b.id IS NULL AND u.is_active, k.id, k.seq "
+        f"FROM (VALUES {_rows_of(database.mark, 3, len(asked))}) AS v "
+        "JOIN chat_membership m ON m.conversation_id = v.column1 AND m.user_id = v.column2 "
+        "JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id "
+        "LEFT JOIN chat_message k ON k.conversation_id = m.conversation_id "
+        "AND k.user_id = m.user_id AND k.client_id = v.column3 AND k.client_id IS NOT NULL",
+        [part for row in asked for part in row],
     )
     return {
-        (as_id(row[0]), as_id(row[1]), row[2]): Stored(as_id(row[3]), row[4])
-        for row in cursor.fetchall()
+        (row[0], row[1], row[2]): _Known(
+            bool(row[3]), Stored(_as_uuid(row[4]), row[5]) if row[4] else None
+        )
+        for row in database.fetchall()
     }
 
 
-def _refusal(draft: Draft, row: _Row | None, members: Members) -> Refusal | None:
-    if row is None:
-        return Refusal("not_member")
-    if draft.user_id is None:
-        return None
-    may_send = members.get((draft.conversation_id, draft.user_id))
-    if may_send is None:
-        return Refusal("not_member")
-    return None if may_send else Refusal("banned")
-
-
-def _number(cursor: Any, conversations: dict[UUID, _Row]) -> None:
-    changed = sorted((key, row) for key, row in conversations.items() if row.added)
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
-    cursor.execute(
-        "UPDATE chat_conversation SET last_seq = v.column2, last_message_at = %s "
-        f"FROM (VALUES {_rows_of(2, len(changed))}) AS v WHERE id = v.column1",
-        [
-            now,
-            *(each for key, row in changed for each in (as_stored(key), row.last_seq + row.added)),
-        ],
+def _number(database: _Database, conversations: dict[Any, _Row]) -> None:
+    changed = [(key, row.last_seq + row.added) for key, row in conversations.items() if row.added]
+    changed = _padded(changed)
+    database.execute(
+        f"UPDATE chat_conversation SET last_seq = v.column2, last_message_at = {database.mark} "
+        f"FROM (VALUES {_rows_of(database.mark, 2, len(changed))}) AS v WHERE id = v.column1",
+        [database.moment(timezone.now()), *(part for row in changed for part in row)],
     )
 
 
@@ -212,60 +241,60 @@ _COLUMNS = (
 )
 
 
-def _insert(cursor: Any, fresh: list[tuple[Draft, Stored]]) -> None:
-    moment = connection.ops.adapt_datetimefield_value
+def _insert(database: _Database, fresh: list[tuple[Draft, Stored]]) -> None:
     values: list[Any] = []
     for draft, stored in fresh:
         values += (
-            as_stored(draft.id),
-            as_stored(draft.conversation_id),
+            database.id_of(draft.id),
+            database.id_of(draft.conversation_id),
             stored.seq,
             "notice" if draft.is_notice else "text",
-            as_stored(draft.user_id),
-            as_stored(draft.persona_id),
+            database.id_or_none(draft.user_id),
+            database.id_or_none(draft.persona_id),
             draft.content,
             draft.client_id,
             draft.is_ai,
             draft.depth,
-            moment(draft.created_at),
+            database.moment(draft.created_at),
             0,
         )
-    cursor.execute(
-        f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(12, len(fresh))}", values
+    database.execute(
+        f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(database.mark, 12, len(fresh))}",
+        values,
     )
 
 
 def _ask_personas(
-    cursor: Any, fresh: list[tuple[Draft, Stored]], conversations: dict[UUID, _Row]
+    database: _Database, fresh: list[tuple[Draft, Stored]], conversations: dict[Any, _Row]
 ) -> None:
     """Leave an answer job with each message that wants one, in the message's own transaction."""
-    wanted: list[tuple[Draft, Stored, UUID]] = []
+    wanted: list[tuple[Draft, Stored, _Row, UUID]] = []
     for draft, stored in fresh:
-        row = conversations[draft.conversation_id]
+        row = conversations[database.id_of(draft.conversation_id)]
         asked = set(draft.asked) - {draft.persona_id}
         if row.kind == "persona" and draft.user_id is not None and row.persona_id is not None:
             asked.add(row.persona_id)
-        wanted += [(draft, stored, persona_id) for persona_id in sorted(asked)]
+        wanted += [(draft, stored, row, persona_id) for persona_id in sorted(asked)]
     if not wanted:
         return
-    present = _present_personas(cursor, wanted)
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    present = _present_personas(database, wanted)
+    now = database.moment(timezone.now())
     values: list[Any] = []
     count = 0
-    for draft, stored, persona_id in wanted:
-        if (draft.conversation_id, persona_id) not in present:
+    for draft, stored, row, persona_id in wanted:
+        if (row.id, persona_id) not in present:
             continue
         reply_id = uuid7()
         stored.reply_ids += (reply_id,)
         count += 1
         values += (
-            as_stored(reply_id),
-            as_stored(draft.conversation_id),
-            as_stored(persona_id),
-            as_stored(draft.id),
+            database.id_of(reply_id),
+            database.id_of(row.id),
+            database.id_of(persona_id),
+            database.id_of(draft.id),
             "queued",
             1,
-            conversations[draft.conversation_id].generation,
+            row.generation,
             False,
             0,
             "",
@@ -274,26 +303,27 @@ def _ask_personas(
             now,
         )
     if count:
-        cursor.execute(
+        database.execute(
             "INSERT INTO chat_reply (id, conversation_id, persona_id, trigger_id, state, version, "
             "generation, is_suggestion, attempts, text, error_code, error, "
-            f"created_at) VALUES {_rows_of(13, count)}",
+            f"created_at) VALUES {_rows_of(database.mark, 13, count)}",
             values,
         )
 
 
 def _present_personas(
-    cursor: Any, wanted: list[tuple[Draft, Stored, UUID]]
+    database: _Database, wanted: list[tuple[Draft, Stored, _Row, UUID]]
 ) -> set[tuple[UUID, UUID]]:
-    pairs = sorted({(draft.conversation_id, persona_id) for draft, _, persona_id in wanted})
-    cursor.execute(
+    pairs = sorted({(row.id, persona_id) for _, _, row, persona_id in wanted})
+    asked = _padded([(database.id_of(row_id), database.id_of(each)) for row_id, each in pairs])
+    database.execute(
         "SELECT m.conversation_id, m.persona_id "
-        f"FROM (VALUES {_rows_of(2, len(pairs))}) AS v JOIN chat_membership m "
+        f"FROM (VALUES {_rows_of(database.mark, 2, len(asked))}) AS v JOIN chat_membership m "
         "ON m.conversation_id = v.column1 AND m.persona_id = v.column2 "
         "JOIN personas_persona p ON p.id = m.persona_id WHERE p.is_active",
-        [as_stored(each) for pair in pairs for each in pair],
+        [part for row in asked for part in row],
     )
-    return {(as_id(row[0]), as_id(row[1])) for row in cursor.fetchall()}
+    return {(_as_uuid(row[0]), _as_uuid(row[1])) for row in database.fetchall()}
 
 
 def _attach(fresh: list[tuple[Draft, Stored]]) -> None:

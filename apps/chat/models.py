@@ -62,8 +62,11 @@ class Conversation(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
     generation = models.PositiveIntegerField(default=0, editable=False)
-    # Why the persona fell silent here by itself (distress); a person decides when it goes on.
+    # Why the persona fell silent here by itself (distress, mood); a person decides when it goes on.
     stopped_for = models.CharField(max_length=40, blank=True, editable=False)
+    # How its people sounded lately, -1 to 1, up to which message; null: nothing was read yet.
+    mood = models.FloatField(null=True, editable=False)
+    mood_seq = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = ConversationQuerySet.as_manager()
 

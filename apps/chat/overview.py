@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import F, Prefetch
 
-from apps.chat import protocol, shapes
+from apps.chat import mood, protocol, shapes
 from apps.chat.models import Conversation, Membership, Message, Reply
 from apps.core.models import User
 from apps.personas.models import Persona
@@ -53,6 +53,8 @@ def _conversation(row: Conversation, user: User, newest: Message | None) -> dict
         "kind": row.kind,
         "title": title or "Group",
         "persona": persona_shape(persona) if persona is not None else None,
+        # For staff only: how its people sounded lately.
+        "mood": mood.word_of(row.mood) if user.is_staff else "",
         "holder": row.holder,
         "holder_id": row.held_by_id,
         "holder_name": shapes.holder_name(row),

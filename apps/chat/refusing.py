@@ -10,12 +10,17 @@ from django.utils import timezone
 
 from apps.chat import caring, takeover
 from apps.chat.models import Conversation, Reply
+from apps.chat.mood import Felt
 from apps.core import alerts
 from apps.personas import services as personas
 
 # Personas answering personas: this deep, and this often in a minute, and no further.
 DEEPEST = 2
 MOST_A_MINUTE = 6
+STEPS_BACK = (
+    "{}, an AI persona, stops here: this does not seem to go well. A person from the team has been "
+    "called and will answer."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +30,19 @@ class Refusal:
     code: str
     message: str
     retry: bool = False
-    calls_for_help: bool = False
+    # Why the persona stops in this conversation until a person hands back; empty: it does not.
+    stops_for: str = ""
 
 
-def why_not(reply: Reply) -> Refusal | None:
+DISTRESS, MOOD = "distress", "mood"
+
+
+def why_not(reply: Reply, felt: Felt) -> Refusal | None:
     """What keeps this persona from answering this message, if anything does."""
     trigger, conversation = reply.trigger, reply.conversation
     if trigger.user_id is not None and caring.speaks_of_danger(trigger.content):
         return Refusal(
-            code="distress", message="A person from the team has been called.", calls_for_help=True
+            code=DISTRESS, message="A person from the team has been called.", stops_for=DISTRESS
         )
     if trigger.user_id is not None and caring.asks_for_a_human(trigger.content):
         _call_somebody(reply)
@@ -47,7 +56,20 @@ def why_not(reply: Reply) -> Refusal | None:
         )
     if trigger.persona_id is not None and _loops(reply):
         return Refusal(code="loop", message="Personas have talked enough among themselves.")
+    if _turned_bad(reply, felt):
+        return Refusal(code=MOOD, message="A person from the team has been called.", stops_for=MOOD)
     return None
+
+
+def _turned_bad(reply: Reply, felt: Felt) -> bool:
+    least = reply.persona.call_human_below
+    # Where a person answers already, nobody needs to be called.
+    return (
+        least is not None
+        and felt.mood < least
+        and reply.trigger.user_id is not None
+        and reply.conversation.holder == Conversation.Holder.AI
+    )
 
 
 def _loops(reply: Reply) -> bool:
@@ -74,21 +96,27 @@ def _call_somebody(reply: Reply) -> None:
 
 
 @transaction.atomic
-def call_for_help(reply: Reply) -> None:
-    """Stop the persona here, show where help is, and call a person. Once per stop."""
+def call_a_person(reply: Reply, stops_for: str) -> None:
+    """Stop the persona here, say so (in danger with where help is), and call. Once per stop."""
     # The conditional update lets one of several answers in a row do it.
     changed = Conversation.objects.filter(pk=reply.conversation_id, stopped_for="").update(
-        stopped_for="distress", generation=F("generation") + 1
+        stopped_for=stops_for, generation=F("generation") + 1
     )
     if not changed:
         return
-    takeover.say(reply.conversation_id, settings.CHAT_HELP_TEXT)
+    name = reply.persona.name
+    is_danger = stops_for == DISTRESS
+    takeover.say(
+        reply.conversation_id, settings.CHAT_HELP_TEXT if is_danger else STEPS_BACK.format(name)
+    )
     takeover.members_changed(reply.conversation_id, by=0)
     # The words themselves stay in the conversation: alerts leave the house.
     alerts.alert(
-        key=f"distress {reply.conversation_id}",
-        title=f"Somebody who writes to {reply.persona.name} may be in danger",
+        key=f"{stops_for} {reply.conversation_id}",
+        title=f"Somebody who writes to {name} may be in danger"
+        if is_danger
+        else f"A conversation with {name} has turned bad",
         body="The persona has stopped there. Please read the conversation and answer.",
         path=_path(reply.conversation),
-        level="critical",
+        level="critical" if is_danger else "warning",
     )

@@ -17,14 +17,14 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.chat import changes, fanout, history, ledger, memory, protocol, shapes
+from apps.chat import changes, fanout, history, ledger, memory, mood, protocol, shapes
 from apps.chat import refusing as reasons
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Stored
 from apps.chat.models import Conversation, Membership, Message, Reply, ReplyQuerySet, ReplyVersion
+from apps.chat.mood import Felt
 from apps.personas import speaking
 from apps.personas.voices.base import Line, Memory, VoiceError
-from apps.sentiment import services as sentiment
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,9 @@ def write(reply_id: UUID) -> None:
         "persona", "conversation__persona", "trigger__user", "trigger__persona"
     ).get(pk=reply_id)
     try:
-        if _may_be_written(reply):
-            _write(reply)
+        felt = mood.feel(reply.trigger)
+        if _may_be_written(reply, felt):
+            _write(reply, felt)
     except ClaimLost:
         log.info("answer taken out of our hands", reply=str(reply_id))
     except VoiceError as error:
@@ -86,7 +87,7 @@ def _ours(reply: Reply) -> ReplyQuerySet:
     return Reply.objects.filter(pk=reply.pk, claim=reply.claim, state=State.STREAMING)
 
 
-def _may_be_written(reply: Reply) -> bool:
+def _may_be_written(reply: Reply, felt: Felt) -> bool:
     """Whether the persona may answer at all; otherwise the answer ends here, with its reason."""
     conversation = reply.conversation
     if conversation.holder == Conversation.Holder.HUMAN:
@@ -95,11 +96,11 @@ def _may_be_written(reply: Reply) -> bool:
         reply.is_suggestion, reply.generation = True, conversation.generation
     elif reply.generation != conversation.generation:
         return _end(reply, State.DISCARDED, "discarded", "The conversation changed hands.")
-    refusal = reasons.why_not(reply)
+    refusal = reasons.why_not(reply, felt)
     if refusal is None:
         return True
-    if refusal.calls_for_help:
-        reasons.call_for_help(reply)
+    if refusal.stops_for:
+        reasons.call_a_person(reply, refusal.stops_for)
     return _end(
         reply, State.DISCARDED, "held", refusal.message, code=refusal.code, retry=refusal.retry
     )
@@ -108,12 +109,12 @@ def _may_be_written(reply: Reply) -> bool:
 # -- Writing -------------------------------------------------------------------------------------
 
 
-def _write(reply: Reply) -> None:
+def _write(reply: Reply, felt: Felt) -> None:
     _tell(reply, history.reply_started(reply))
     text = ""
     sent = 0
     told_at = saved_at = time.monotonic()
-    for piece in _pieces(reply):
+    for piece in _pieces(reply, felt):
         text += piece
         now = time.monotonic()
         if sent == 0 or now - told_at >= JOIN_SECONDS:
@@ -132,16 +133,15 @@ def _write(reply: Reply) -> None:
     _remember(reply)
 
 
-def _pieces(reply: Reply) -> Iterator[str]:
-    trigger = reply.trigger
-    reading = sentiment.analyze(trigger.content)
+def _pieces(reply: Reply, felt: Felt) -> Iterator[str]:
     told = _memories(reply)
     return speaking.write(
         reply.persona,
         lines=_lines(reply),
         memories=tuple(Memory(about=about, text=text) for about, text in told),
-        intent=reading.intent,
-        mood=reading.score,
+        intent=felt.intent,
+        mood=felt.score,
+        lately=felt.mood,
     )
 
 

@@ -49,7 +49,7 @@ def _only_language_classes(tag: str, attribute: str, value: str) -> str | None:
 
 def new_message(draft: Draft, stored: Stored) -> bytes:
     """The event of a message that was just stored, encoded once for everybody."""
-    at = protocol.stamp(draft.created_at)
+    at = draft.created_at
     sender = draft.user_id or draft.persona_id
     message: dict[str, Any] = {
         "id": stored.id,

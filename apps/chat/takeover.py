@@ -90,7 +90,9 @@ def give_back(conversation_id: UUID, *, by: User) -> Conversation:
         return row
     row.holder, row.held_by, row.stopped_for = Conversation.Holder.AI, None, ""
     row.generation += 1
-    row.save(update_fields=["holder", "held_by", "stopped_for", "generation"])
+    # A person has dealt with what was wrong: what was said before does not call another.
+    row.mood = None
+    row.save(update_fields=["holder", "held_by", "stopped_for", "generation", "mood"])
     members_changed(row.pk, by=0)
     name = row.persona.name if row.persona is not None else "The persona"
     say(row.pk, f"{name}, an AI persona, answers here again.")

@@ -71,6 +71,7 @@ class PersonaAdmin(StudioAdmin):
     fieldsets = (
         (None, {"fields": (("name", "handle"), "bio", "avatar", "is_active")}),
         ("Voice", {"fields": ("voice", ("language", "time_zone"))}),
+        ("Chat", {"fields": ("call_human_below",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Persona]:

@@ -55,6 +55,7 @@ class PersonaSerializer(StrictModel):
             "language",
             "time_zone",
             "avatar",
+            "call_human_below",
             "is_active",
             "hold",
             "created_at",

@@ -51,6 +51,14 @@ class Persona(models.Model):
         blank=True,
         validators=[FileExtensionValidator(["jpg", "jpeg", "png", "webp"])],
     )
+    call_human_below = models.FloatField(
+        null=True,
+        blank=True,
+        default=-0.5,
+        validators=[MinValueValidator(-1.0), MaxValueValidator(0.0)],
+        help_text="From -1 to 0: when the mood of a conversation falls below this, the persona "
+        "stops there and a person is called. Empty: never.",
+    )
     is_active = models.BooleanField(default=True, help_text="Inactive personas publish nothing.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

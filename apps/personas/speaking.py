@@ -81,6 +81,7 @@ def write(
     memories: tuple[Memory, ...] = (),
     intent: str = "statement",
     mood: float = 0.0,
+    lately: float = 0.0,
 ) -> Iterator[str]:
     """The persona's answer to the last of `lines`, piece by piece; raises VoiceError."""
     chosen = settings_of(persona)
@@ -91,6 +92,7 @@ def write(
         memories=memories,
         intent=intent,
         mood=mood,
+        lately=lately,
         connection=connection_of(chosen) if voice.calls_a_model else Connection(),
     )
     _moderated(question.asked)

@@ -56,6 +56,8 @@ export class Rail {
         { class: "name" },
         el("bdi", {}, conversation.title),
         conversation.kind === "persona" ? aiTag("AI") : null,
+        // Only staff are told of moods; a calm one needs no word.
+        conversation.mood?.endsWith("unhappy") ? el("span", { class: "tag off" }, conversation.mood) : null,
         online ? el("span", { class: "visually-hidden" }, ", online") : null,
       ),
       conversation.last ? el("span", { class: "when" }, briefly(conversation.last.timestamp)) : null,

@@ -51,7 +51,8 @@ export class Room {
     if (this.line.state !== "online") return "Not connected";
     if (conversation.kind === "persona") {
       if (conversation.holder !== "human") return "Answers at any time";
-      return conversation.holder_id === this.store.me.id ? "You answer here, shown by your name" : "A person from the team answers here";
+      const who = conversation.holder_id === this.store.me.id ? "You answer here, shown by your name" : "A person from the team answers here";
+      return conversation.mood ? `${who}. The fan sounds ${conversation.mood}` : who;
     }
     if (conversation.kind === "direct") return online ? "Online" : "Offline";
     const members = [...conversation.members.values()];

@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 from gator.settings import *  # noqa: F403
+from gator.settings import VOICES
 
 _OPTIONS = {"server": os.environ.get("STANDIN_URL", "")}
 PUBLISHERS = {
@@ -11,6 +12,8 @@ PUBLISHERS = {
     "listable": {"BACKEND": "tests.faults.publisher.Listable", "OPTIONS": _OPTIONS},
     "blind": {"BACKEND": "tests.faults.publisher.Blind", "OPTIONS": _OPTIONS},
 }
+# Three seconds for an answer: long enough to be killed in the middle of it.
+VOICES = {**VOICES, "slow": {"BACKEND": "tests.faults.voice.Slow"}}
 # The part of its packets that a chat process loses on purpose.
 CHAT_TEST_HUB_LOSS = float(os.environ.get("CHAT_TEST_HUB_LOSS", "0"))
 # The tests made their users with it.

@@ -36,6 +36,7 @@ class ConversationShape(serializers.ModelSerializer[Conversation]):
     role = serializers.SerializerMethodField()
     read_seq = serializers.SerializerMethodField()
     last_message = serializers.SerializerMethodField()
+    mood = serializers.SerializerMethodField()
 
     class Meta:
         model = Conversation
@@ -49,6 +50,7 @@ class ConversationShape(serializers.ModelSerializer[Conversation]):
             "holder",
             "holder_name",
             "stopped_for",
+            "mood",
             "member_count",
             "last_seq",
             "last_change",
@@ -80,6 +82,10 @@ class ConversationShape(serializers.ModelSerializer[Conversation]):
     def get_unread(self, row: Any) -> int:
         role, read_seq = self._mine(row)
         return max(0, row.last_seq - read_seq) if role else 0
+
+    def get_mood(self, row: Conversation) -> float | None:
+        """How its people sounded lately, -1 to 1; for staff only."""
+        return row.mood if self.context["request"].user.is_staff else None
 
     def get_last_message(self, row: Any) -> str:
         return str(row.last_content or "")[:200]

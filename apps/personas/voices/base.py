@@ -78,6 +78,8 @@ class Question:
     intent: str = "statement"
     # -1 (very unhappy) to 1.
     mood: float = 0.0
+    # How the conversation sounded of late, on the same scale.
+    lately: float = 0.0
     connection: Connection = field(default_factory=Connection)
 
     @property

@@ -36,6 +36,8 @@ def messages(question: Question) -> list[dict[str, str]]:
         parts.append("What the person you talk to has told you about themselves:\n" + told)
     if question.mood <= -0.4:
         parts.append("The last message sounds unhappy: be kind and plain.")
+    elif question.lately <= -0.25:
+        parts.append("This conversation has not gone well so far: be kind and plain.")
     return [{"role": "system", "content": "\n\n".join(parts)}, *_history(question)]
 
 

@@ -21,6 +21,8 @@ very really any some ever tell know please hi hello hey s re ve ll d m t don did
 aren wasn weren let get got also too up out all one im youre whats thats ok okay well oh
 currently right now give say said think going go thing things lot much many use uses used using
 kind sort type own day days usually often
+anything something everything nothing anyone someone everyone most best more put happens
+happen time times
 """
 STOP = frozenset(_STOP_WORDS.split())
 # Words that ask for the same thing. Each group becomes one word.
@@ -30,31 +32,45 @@ name named names called
 job work works working worked occupation profession career living_as employed
 age old birthday born birth year_old aged
 favourite favorite love loves loved like likes liked prefer prefers enjoy enjoys fan best adore
-eat eats eating food dish meal cuisine
-drink drinks drinking beverage
+eat eats eating ate eaten food dish meal cuisine
+drink drinks drinking drank drunk beverage
 hobby hobbies pastime spare leisure free
 pet pets animal animals
 family relatives
 brother brothers sister sisters sibling siblings
 music song songs band bands listen listens
 movie movies film films cinema
-book books read reads reading novel novels author
-study studies studied school university college degree educated education learn learned
-start started begin began begun
-buy purchase order shop store merch
+book books read reads reading write writes wrote written novel novels author
+study studies studied school university college educated education learn learned
+start starts started begin begins began begun
+buy bought sell sold purchase order shop store merch
 price cost costs expensive
 contact email mail reach write_to
 country nationality
-language languages speak speaks fluent
+language languages speak speaks spoke spoken fluent
 camera cameras gear equipment kit shoot shoots
 photograph photographs photo photos picture pictures image images
 travel travels travelled trip trips visit visited journey
-partner boyfriend girlfriend husband wife married spouse dating single relationship
+partner boyfriend girlfriend husband wife married spouse dating relationship
 children kids child son daughter
 wake morning routine
 colour color colours colors
+break breaks broke broken
+run runs ran running runner
+wear wears wore worn shoe shoes clothes
+teach teaches taught teacher
+build builds built builder
+make makes made
+swim swims swam swum
+win wins won
+grow grows grew grown
+draw draws drew drawn drawing
+sing sings sang sung singer
+drive drives drove driven
+ride rides rode ridden
+sleep sleeps slept
+meet meets met
 """.strip().splitlines()
-_SAME = {word: f"@{line.split()[0]}" for line in _GROUPS for word in line.split()}
 
 
 def stem(word: str) -> str:
@@ -69,6 +85,16 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 4 else word
 
 
+_SAME = {word: f"@{line.split()[0]}" for line in _GROUPS for word in line.split()}
+# "orders" asks for the same as "order", whichever of them its group names.
+_SAME_STEM = {stem(word): group for word, group in _SAME.items()}
+
+
+# "My dog Taro" says what the dog is called without the word for it.
+NAME = _SAME["name"]
+_NAMES_ONE = re.compile(r"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir) [a-z]+,? [A-Z]\w+", re.UNICODE)
+
+
 def terms(text: str) -> list[str]:
     """The words that carry meaning, each as its group or stem."""
     found = []
@@ -76,7 +102,7 @@ def terms(text: str) -> list[str]:
         word = word.removesuffix("'s").removesuffix("n't").replace("'", "")
         if len(word) < 2 and not word.isdigit() or word in STOP:
             continue
-        found.append(_SAME.get(word) or stem(word))
+        found.append(_SAME.get(word) or _SAME_STEM.get(stem(word)) or stem(word))
     return found
 
 
@@ -116,6 +142,9 @@ class Index:
             Counter(t for t in terms(f"{each.key} {each.text}") if t not in self._ignored)
             for each in self.passages
         ]
+        for each, count in zip(self.passages, self._counts, strict=True):
+            if _NAMES_ONE.search(each.text):
+                count.setdefault(NAME, 1)
         # A question that is known word for word is matched by its own words only.
         self._keys = [
             {t for t in terms(each.key) if t not in self._ignored} for each in self.passages

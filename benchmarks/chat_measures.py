@@ -1,0 +1,156 @@
+"""What is measured of a chat server, whichever it is: deliveries, echoes, crowds, the deaf."""
+
+import asyncio
+import time
+
+from benchmarks.chat_load import Counter, Dialect, Meter, Wire, connect, memory_of
+
+Figures = dict[str, float | int | str]
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 2)
+
+
+async def fan_out(dialect: Dialect, pid: int, members: int, rounds: int) -> Figures:
+    """One room, one message outstanding: CPU per delivery, time to the last receiver."""
+    counter = Counter(dialect.mark)
+    wires = await connect(dialect, members, counter, together=50)
+    for n in range(5):
+        before = counter.seen
+        wires[0].send(dialect.say(wires[0].number, f"bench-warm-{n}"))
+        await counter.reach(before + members)
+    await asyncio.sleep(1)
+    last: list[float] = []
+    with Meter(pid) as meter:
+        for n in range(rounds):
+            before, began = counter.seen, time.perf_counter()
+            sender = wires[n % members]
+            sender.send(dialect.say(sender.number, f"bench-{n}"))
+            await counter.reach(before + members)
+            last.append(time.perf_counter() - began)
+    for wire in wires:
+        wire.close()
+    await asyncio.sleep(0.5)
+    return {
+        "server": dialect.name,
+        "members": members,
+        "us_per_delivery": round(meter.server / (members * rounds) * 1e6, 2),
+        "last_p50_ms": percentile(last, 0.5),
+        "last_p99_ms": percentile(last, 0.99),
+        "client_share": round(meter.client_share, 2),
+    }
+
+
+async def small_rooms(
+    dialect: Dialect, pid: int, count: int, size: int, seconds: float, rate: float
+) -> Figures:
+    """Many rooms at a fixed rate: echo latency, and CPU per delivery."""
+    began: dict[bytes, float] = {}
+    echoes: list[float] = []
+    seen = 0
+
+    def on_frame(wire: Wire, payload: bytes) -> None:
+        nonlocal seen
+        if dialect.mark not in payload:
+            return
+        seen += 1
+        at = payload.find(b"bench-")
+        key = payload[at : payload.index(b'"', at)]
+        if key.endswith(b"-%d" % wire.number):
+            echoes.append(time.perf_counter() - began[key])
+
+    wires = await connect(dialect, count, on_frame, together=50)
+    await asyncio.sleep(1)
+    total = int(seconds * rate)
+    start = time.perf_counter()
+    with Meter(pid) as meter:
+        for n in range(total):
+            wait = start + n / rate - time.perf_counter()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            wire = wires[n % count]
+            text = f"bench-{n}-{wire.number}"
+            began[text.encode()] = time.perf_counter()
+            wire.send(dialect.say(wire.number, text))
+        deadline = time.perf_counter() + 20
+        while seen < total * size and time.perf_counter() < deadline:
+            await asyncio.sleep(0.01)
+    for wire in wires:
+        wire.close()
+    await asyncio.sleep(0.5)
+    return {
+        "server": dialect.name,
+        "rooms_of": size,
+        "offered_per_s": rate,
+        "messages_per_s": round(total / meter.seconds),
+        "lost": total * size - seen,
+        "us_per_delivery": round(meter.server / max(seen, 1) * 1e6, 2),
+        "echo_p50_ms": percentile(echoes, 0.5) if echoes else -1,
+        "echo_p99_ms": percentile(echoes, 0.99) if echoes else -1,
+        "client_share": round(meter.client_share, 2),
+    }
+
+
+async def crowd(dialect: Dialect, pid: int, count: int) -> Figures:
+    """Many idle sockets: how fast they open, what each costs."""
+    before = memory_of(pid)
+    took: list[float] = []
+    began = time.perf_counter()
+    with Meter(pid) as meter:
+        wires = await connect(dialect, count, lambda wire, payload: None, together=100, took=took)
+    whole = time.perf_counter() - began
+    await asyncio.sleep(3)
+    each = (memory_of(pid) - before) / count
+    failures = sum(wire.closed for wire in wires)
+    for wire in wires:
+        wire.close()
+    await asyncio.sleep(1)
+    return {
+        "server": dialect.name,
+        "sockets": count,
+        "failures": failures,
+        "connects_per_s": round(count / whole),
+        "us_of_cpu_each": round(meter.server / count * 1e6),
+        "open_p99_ms": percentile(took, 0.99),
+        "kb_each": round(each / 1024, 1),
+        "client_share": round(meter.client_share, 2),
+    }
+
+
+async def stalled(dialect: Dialect, pid: int, members: int, megabytes: int) -> Figures:
+    """One of a room reads nothing while the others are told some megabytes."""
+    counter = Counter(dialect.mark)
+    wires = await connect(dialect, members, counter, together=50)
+    deaf, others = wires[0], wires[1:]
+    text = "x" * 3_000
+
+    async def told(messages: int) -> list[float]:
+        last = []
+        for n in range(messages):
+            before, began = counter.seen, time.perf_counter()
+            sender = others[n % len(others)]
+            sender.send(dialect.say(sender.number, f"bench-{time.monotonic_ns()}{text}"))
+            await counter.reach(before + len(others))
+            last.append(time.perf_counter() - began)
+        return last
+
+    await told(20)
+    deaf.transport.pause_reading()
+    await asyncio.sleep(0.5)
+    before = most = memory_of(pid)
+    last: list[float] = []
+    for _ in range(megabytes * 4):
+        last += await told(80)
+        most = max(most, memory_of(pid))
+    for wire in wires:
+        wire.close()
+    await asyncio.sleep(0.5)
+    return {
+        "members": members,
+        "told_mb": megabytes,
+        "cost_mb": round((most - before) / 1e6, 2),
+        "others_p50_ms": percentile(last, 0.5),
+        "others_p99_ms": percentile(last, 0.99),
+    }
