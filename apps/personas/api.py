@@ -56,6 +56,7 @@ class PersonaSerializer(StrictModel):
             "time_zone",
             "avatar",
             "is_active",
+            "made_with_ai",
             "hold",
             "created_at",
         )

@@ -52,6 +52,11 @@ class Persona(models.Model):
         validators=[FileExtensionValidator(["jpg", "jpeg", "png", "webp"])],
     )
     is_active = models.BooleanField(default=True, help_text="Inactive personas publish nothing.")
+    made_with_ai = models.BooleanField(
+        "made with AI",
+        default=True,
+        help_text="What its posts say of their text and pictures unless the post says otherwise.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = PersonaQuerySet.as_manager()

@@ -1,14 +1,14 @@
 """From rows to the plain data a publisher is given, and whether it fits the network."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 
 from apps.core.keyring import KeyMissing
-from apps.scheduling import accounts
+from apps.scheduling import accounts, disclosing, xmp
 from apps.scheduling.models import Delivery, Media, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Account, Attachment, NeedsReconnect, Outgoing, Problem
@@ -33,37 +33,62 @@ def account_of(row: SocialAccount, *, with_credentials: bool = True) -> Account:
     )
 
 
-def _attachment(media: Media) -> Attachment:
-    def read() -> bytes:
-        with media.file.open("rb") as file:
-            return bytes(file.read())
+def _attachment(media: Media, *, marked: bool = False) -> Attachment:
+    """`marked`: its copy that says it was made with AI, in place of the file itself."""
+    file = disclosing.marked_copy(media).marked if marked else media.file
 
-    url = media.file.url
+    def read() -> bytes:
+        with file.open("rb") as opened:
+            return bytes(opened.read())
+
+    url = file.url
     return Attachment(
         name=str(media),
         mime=media.mime,
-        size=media.size,
+        size=media.marked_size if marked else media.size,
         width=media.width,
         height=media.height,
         alt=media.alt,
-        sha256=media.sha256,
+        sha256=media.marked_sha256 if marked else media.sha256,
         url=url if "://" in url else settings.GATOR_PUBLIC_URL + url,
         read=read,
     )
 
 
 def draft(
-    *, post: Post, override: dict[str, Any], media: Iterable[Media], created_at: datetime
+    *,
+    post: Post,
+    account: SocialAccount,
+    override: dict[str, Any],
+    media: Iterable[Media],
+    created_at: datetime,
 ) -> Outgoing:
     """What would go out if it went now; the key is left open."""
+    attachments = tuple(_attachment(each) for each in media)
+    text = override.get("text", post.text)
+    told = _disclosure(post=post, account=account, text=text, pictures=len(attachments))
+    if told.media:
+        # The marked copy, which may not be there yet, is a little larger.
+        attachments = tuple(replace(each, size=each.size + xmp.GROWTH) for each in attachments)
     return Outgoing(
         key="",
-        text=override.get("text", post.text),
+        text=text,
         link=override.get("link", post.link),
         hashtags=tuple(override.get("hashtags", post.hashtags)),
         language=post.persona.language,
         created_at=created_at,
-        attachments=tuple(_attachment(each) for each in media),
+        attachments=attachments,
+        label=told.label,
+        made_with_ai=told.media if attachments else told.text,
+    )
+
+
+def _disclosure(
+    *, post: Post, account: SocialAccount, text: str, pictures: int
+) -> disclosing.Disclosure:
+    publisher = publishers[account.network]
+    return disclosing.of(
+        post=post, text=text, pictures=pictures, account=account, publisher=publisher
     )
 
 
@@ -74,19 +99,29 @@ def media_of(post: Post) -> list[Media]:
 
 def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:
     """The content to keep with the delivery, so that every retry sends the very same."""
-    composed = draft(post=delivery.post, override=delivery.override, media=(), created_at=now)
+    post, account = delivery.post, delivery.account
+    composed = draft(
+        post=post, account=account, override=delivery.override, media=(), created_at=now
+    )
+    pictures = len(media_of(post))
+    told = _disclosure(post=post, account=account, text=composed.text, pictures=pictures)
     return {
         "text": composed.text,
         "link": composed.link,
         "hashtags": list(composed.hashtags),
         "language": composed.language,
         "created_at": composed.created_at.isoformat(),
+        "label": told.label,
+        "made_with_ai": told.media if pictures else told.text,
+        "disclosed": told.as_json(),
     }
 
 
 def outgoing_of(delivery: Delivery) -> Outgoing:
     """The frozen post of a delivery, with its key, media and progress."""
     frozen = delivery.frozen
+    # What was frozen by an older version says nothing of AI: it stays as it was first sent.
+    marked = frozen.get("disclosed", {}).get("media", False)
     return Outgoing(
         key=delivery.key,
         text=frozen["text"],
@@ -94,7 +129,9 @@ def outgoing_of(delivery: Delivery) -> Outgoing:
         hashtags=tuple(frozen["hashtags"]),
         language=frozen["language"],
         created_at=datetime.fromisoformat(frozen["created_at"]),
-        attachments=tuple(_attachment(each) for each in media_of(delivery.post)),
+        attachments=tuple(_attachment(each, marked=marked) for each in media_of(delivery.post)),
+        label=frozen.get("label", ""),
+        made_with_ai=frozen.get("made_with_ai", True),
         progress=delivery.progress,
     )
 
@@ -103,7 +140,13 @@ def problems_of(
     *, post: Post, account: SocialAccount, override: dict[str, Any], media: Sequence[Media]
 ) -> list[Problem]:
     """What makes this post not fit this account; empty when it fits."""
-    outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
+    outgoing = draft(
+        post=post,
+        account=account,
+        override=override,
+        media=media,
+        created_at=post.scheduled_at,
+    )
     return publishers[account.network].check(account_of(account, with_credentials=False), outgoing)
 
 
@@ -120,7 +163,13 @@ def measure(
     *, post: Post, account: SocialAccount, override: dict[str, Any], media: Sequence[Media]
 ) -> Measure:
     """Count and check a draft for one account, exactly as scheduling it would."""
-    outgoing = draft(post=post, override=override, media=media, created_at=post.scheduled_at)
+    outgoing = draft(
+        post=post,
+        account=account,
+        override=override,
+        media=media,
+        created_at=post.scheduled_at,
+    )
     publisher, plain = publishers[account.network], account_of(account, with_credentials=False)
     return Measure(
         count=publisher.count(outgoing.full_text, plain),

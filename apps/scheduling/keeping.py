@@ -20,7 +20,7 @@ from apps.scheduling import composing
 from apps.scheduling.models import Delivery, Media, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Publisher
-from apps.scheduling.services import Draft, set_credentials
+from apps.scheduling.services import Draft, post_of, set_credentials
 
 State = Delivery.State
 # No network's credential is longer; a certificate or a whole file is a mistake.
@@ -69,13 +69,14 @@ def connect_account(
     server: str = "",
     credentials: Mapping[str, Any],
     by: User | None,
+    **more: Any,
 ) -> SocialAccount:
-    """Add a persona's account on a network, with its credentials."""
+    """Add a persona's account on a network, with its credentials; `more`: its other columns."""
     if network_named(network).needs_server and not server:
         raise Refused(("server", "required", f"{network} has many servers; give its address."))
     check_credentials(network, credentials)
     account = SocialAccount(
-        persona=persona, network=network, handle=handle, server=server.rstrip("/")
+        persona=persona, network=network, handle=handle, server=server.rstrip("/"), **more
     )
     try:
         with transaction.atomic():
@@ -135,11 +136,13 @@ def remove_account(account: SocialAccount, *, by: User | None) -> None:
 
 def remove_media(media: Media, *, by: User | None) -> None:
     """Delete an upload that no post uses, and its file; raises WrongState otherwise."""
-    storage, name = media.file.storage, str(media.file.name)
+    storage = media.file.storage
+    names = [str(file.name) for file in (media.file, media.marked) if file]
     with transaction.atomic():
         _delete(media, "A post uses this picture.", by=by)
         # After the commit: a file without a row is rubbish, a row without its file a broken post.
-        transaction.on_commit(partial(storage.delete, name), robust=True)
+        for name in names:
+            transaction.on_commit(partial(storage.delete, name), robust=True)
 
 
 def _delete(row: SocialAccount | Media, refusal: str, *, by: User | None) -> None:
@@ -183,17 +186,13 @@ class Measure:
 
 def measure(draft: Draft) -> list[Measure]:
     """The draft's length on each of its accounts, link and hashtags included."""
-    post = Post(
-        persona=draft.persona,
-        text=draft.text,
-        link=draft.link,
-        hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
-    )
+    post = post_of(draft, by=None)
     measures = []
     for row in draft.accounts:
         account = composing.account_of(row, with_credentials=False)
         text = composing.draft(
             post=post,
+            account=row,
             override=dict(draft.overrides.get(str(row.pk), {})),
             media=(),
             created_at=timezone.now(),

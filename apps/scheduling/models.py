@@ -1,7 +1,7 @@
 """Accounts, media, posts, deliveries and attempts: the rows that decide what is published."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -24,6 +24,10 @@ class SocialAccount(models.Model):
         RECONNECT = "reconnect", "Reconnect"
         PAUSED = "paused", "Paused"
 
+    class Disclosure(models.TextChoices):
+        PROFILE = "profile", "A line in the profile"
+        LABEL = "label", "A label under the text"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     persona = models.ForeignKey(Persona, models.PROTECT, related_name="accounts")
     network = models.CharField(max_length=30)
@@ -39,6 +43,16 @@ class SocialAccount(models.Model):
     # A rate limit concerns the whole account: none of its posts goes out before this.
     wait_until = models.DateTimeField(null=True, blank=True, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disclosure = models.CharField(
+        max_length=10,
+        choices=Disclosure,
+        default=Disclosure.PROFILE,
+        help_text="How readers learn that a post was made with AI where the network has no mark of "
+        "its own. A line in the profile is yours to write there.",
+    )
+    ai_label = models.CharField(
+        "label", max_length=80, default="Made with AI", help_text="As in: Made with AI"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -65,6 +79,10 @@ class Media(models.Model):
     width = models.PositiveIntegerField(editable=False)
     height = models.PositiveIntegerField(editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
+    # The copy that says inside that it was made with AI; written when a post first needs it.
+    marked = models.FileField(upload_to="media/%Y/%m/", blank=True, editable=False)
+    marked_size = models.PositiveBigIntegerField(default=0, editable=False)
+    marked_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     alt = models.TextField(
         max_length=2_000, blank=True, help_text="What it shows, for people who cannot see it."
     )
@@ -90,6 +108,8 @@ class Post(models.Model):
     link = models.URLField(max_length=1_000, blank=True)
     hashtags = models.JSONField(default=list, blank=True, help_text='As in ["lisbon", "fog"].')
     media = models.ManyToManyField(Media, through="PostMedia", related_name="posts")
+    text_by_ai = models.BooleanField("text made with AI", default=True)
+    media_by_ai = models.BooleanField("pictures made with AI", default=True)
     scheduled_at = models.DateTimeField(db_index=True)
     too_late_after = models.DurationField(
         null=True,
@@ -240,6 +260,12 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.post} -> {self.account}"
+
+    @property
+    def disclosed(self) -> dict[str, Any]:
+        """What of it readers were told was made with AI, and how; empty before it is sent."""
+        told: dict[str, Any] = self.frozen.get("disclosed", {})
+        return told
 
 
 class Attempt(models.Model):

@@ -49,6 +49,9 @@ class Draft:
     # Per account id: its own text, link or hashtags.
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     too_late_after: timedelta | None = DAY
+    # Whether they were made with AI; None is as the persona has it.
+    text_by_ai: bool | None = None
+    media_by_ai: bool | None = None
 
 
 # -- Posts --------------------------------------------------------------------------------------
@@ -77,7 +80,7 @@ def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
             problems.append(("overrides", "unknown_field", message))
     if problems:
         return problems
-    post = _post_of(draft, by=None)
+    post = post_of(draft, by=None)
     for account in draft.accounts:
         if account.persona_id != draft.persona.pk:
             message = f"{account} is not an account of {draft.persona}."
@@ -96,7 +99,7 @@ def problems_of(draft: Draft) -> list[tuple[str, str, str]]:
 
 def measure(draft: Draft) -> dict[UUID, composing.Measure]:
     """How each account's network counts this draft, and what it would refuse."""
-    post = _post_of(draft, by=None)
+    post = post_of(draft, by=None)
     return {
         account.pk: composing.measure(
             post=post,
@@ -108,7 +111,9 @@ def measure(draft: Draft) -> dict[UUID, composing.Measure]:
     }
 
 
-def _post_of(draft: Draft, *, by: User | None) -> Post:
+def post_of(draft: Draft, *, by: User | None) -> Post:
+    """The draft as an unsaved post."""
+    usual = draft.persona.made_with_ai
     return Post(
         persona=draft.persona,
         text=draft.text,
@@ -116,6 +121,8 @@ def _post_of(draft: Draft, *, by: User | None) -> Post:
         hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
         scheduled_at=draft.scheduled_at,
         too_late_after=draft.too_late_after,
+        text_by_ai=usual if draft.text_by_ai is None else draft.text_by_ai,
+        media_by_ai=usual if draft.media_by_ai is None else draft.media_by_ai,
         created_by=by,
     )
 
@@ -125,7 +132,7 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
     if problems := problems_of(draft):
         raise Refused(*problems)
     with transaction.atomic():
-        post = _post_of(draft, by=by)
+        post = post_of(draft, by=by)
         post.save()
         _attach(post, draft.media)
         deliveries = [
@@ -178,7 +185,7 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
-        fresh = _post_of(draft, by=post.created_by)
+        fresh = post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
         fresh.save()
         post.postmedia_set.all().delete()

@@ -137,7 +137,10 @@ class AccountAdmin(StudioAdmin):
         extra["network_name"] = network
         extra["credential_names"] = tuple(each.name for each in fields)
         kwargs["form"] = type("NetworkAccountForm", (AccountForm,), extra)
-        kwargs["fields"] = ["persona", "handle", "server", *(["status"] if obj else [])]
+        kwargs["fields"] = [
+            *("persona", "handle", "server"),
+            *(["disclosure", "ai_label", "status"] if obj else []),
+        ]
         form = super().get_form(request, obj, change, **kwargs)
         if "status" in form.base_fields:
             # Whether it works is for the network to say; a person may only pause it, or not.
@@ -157,6 +160,8 @@ class AccountAdmin(StudioAdmin):
         server = ("server",) if publishers[network].needs_server or (obj and obj.server) else ()
         main = ("persona", *(("network_",) if obj else ()), "handle", *server)
         sets: list[Any] = [(None, {"fields": (*main, *(("status",) if obj else ()))})]
+        if obj is not None:
+            sets.append(("Made with AI", {"fields": (("disclosure", "ai_label"),)}))
         if names and (obj is None or self.has_change_permission(request, obj)):
             words = "Encrypted when stored, and never shown again, to nobody."
             sets.append(("Credentials", {"fields": names, "description": words}))

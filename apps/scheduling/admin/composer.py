@@ -56,6 +56,8 @@ class ComposeForm(forms.Form):
     too_late = forms.ChoiceField(
         label="Too late after", help_text="Later than this after its time, it is not sent at all."
     )
+    text_by_ai = forms.BooleanField(label="The text was made with AI", required=False)
+    media_by_ai = forms.BooleanField(label="The pictures were made with AI", required=False)
     accounts = forms.MultipleChoiceField(label="Accounts", required=False)
     images = forms.MultipleChoiceField(label="Pictures", required=False)
 
@@ -109,6 +111,8 @@ class ComposeForm(forms.Form):
             media=[shelf[pk] for pk in data.get("images", []) if pk in shelf],
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
+            text_by_ai=data.get("text_by_ai"),
+            media_by_ai=data.get("media_by_ai"),
         )
 
     def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
@@ -157,6 +161,8 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
         "at": _wall_clock(post.scheduled_at, zone),
         "zone": zone,
         "too_late": NEVER if limit is None else str(int(limit.total_seconds())),
+        "text_by_ai": post.text_by_ai,
+        "media_by_ai": post.media_by_ai,
         "accounts": [str(each.account_id) for each in deliveries],
         "images": [str(each.media_id) for each in post.postmedia_set.all()],
         **{f"text_{each.account_id}": each.override.get("text", "") for each in deliveries},
@@ -172,6 +178,8 @@ def initial_of_new(persona: Persona, *, copied: Post | None) -> dict[str, Any]:
     return {
         "accounts": [str(pk) for pk in ready.values_list("pk", flat=True)],
         "too_late": str(int(DAY.total_seconds())),
+        "text_by_ai": persona.made_with_ai,
+        "media_by_ai": persona.made_with_ai,
         **initial,
         "zone": persona.time_zone,
         "at": _wall_clock(soon, persona.time_zone),

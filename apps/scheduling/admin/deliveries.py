@@ -30,6 +30,7 @@ from apps.scheduling import composing, services
 from apps.scheduling.admin.shown import (
     OUTCOME_TONES,
     NetworkFilter,
+    disclosure_of,
     network_label,
     state_badge,
 )
@@ -186,6 +187,7 @@ class DeliveryAdmin(StudioAdmin):
             "too_late": when(delivery.too_late_at) if delivery.too_late_at else "",
             "published": when(delivery.published_at) if delivery.published_at else "",
             "content": frozen,
+            **disclosure_of(frozen),
             "pictures": composing.media_of(delivery.post),
             "ledger": [
                 (

@@ -80,6 +80,26 @@ def delivery_badges(deliveries: Iterable[Delivery]) -> SafeString:
     )
 
 
+MEANS = {
+    "network_flag": "the network's own mark",
+    "network_page": "the network's pages",
+    "image_metadata": "a mark inside the pictures",
+    "label": "a label under the text",
+    "profile": "a line in the profile, which you keep there",
+}
+
+
+def disclosure_of(frozen: dict[str, Any]) -> dict[str, str]:
+    """What readers are told was made with AI, and how, in words."""
+    told = frozen.get("disclosed", {})
+    parts = [words for part, words in (("text", "text"), ("media", "pictures")) if told.get(part)]
+    means = [MEANS.get(each, each) for each in told.get("means", [])]
+    return {
+        "made_with_ai": " and ".join(parts).capitalize(),
+        "told_by": f"Said by {'; '.join(means)}." if means else "",
+    }
+
+
 class NetworkFilter(DropdownFilter):  # type: ignore[misc]
     """By network; subclasses say where the network's column lies."""
 

@@ -33,6 +33,12 @@ class AccountChange(Strict):
     handle = Text(max_length=200)
     server = Link(max_length=300, allow_blank=True, required=False)
     credentials = Credentials(required=False)
+    disclosure = serializers.ChoiceField(
+        choices=SocialAccount.Disclosure.choices,
+        required=False,
+        help_text="How readers learn of AI where the network has no mark of its own.",
+    )
+    ai_label = Text(max_length=80, required=False)
     # "untested" resumes a paused account; the other states are for its network to tell.
     status = serializers.ChoiceField(choices=["paused", "untested"], required=False)
 
@@ -45,6 +51,10 @@ class AccountInput(Strict):
     handle = Text(max_length=200)
     server = Link(max_length=300, allow_blank=True, default="")
     credentials = Credentials(default=dict)
+    disclosure = serializers.ChoiceField(
+        choices=SocialAccount.Disclosure.choices, default=SocialAccount.Disclosure.PROFILE
+    )
+    ai_label = Text(max_length=80, default="Made with AI")
 
     def validate_persona(self, value: Any) -> Persona:
         return persona_of(value)
@@ -74,6 +84,8 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
             "status",
             "status_detail",
             "has_credentials",
+            "disclosure",
+            "ai_label",
             "wait_until",
             "tested_at",
             "created_at",

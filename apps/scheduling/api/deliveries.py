@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -26,12 +26,26 @@ class AttemptOutput(serializers.ModelSerializer[Attempt]):
         read_only_fields = fields
 
 
+class DisclosedOutput(serializers.Serializer[Any]):
+    """What readers were told was made with AI, and how."""
+
+    text = serializers.BooleanField(required=False)
+    media = serializers.BooleanField(required=False)
+    means = serializers.ListField(
+        child=serializers.ChoiceField(
+            choices=["network_flag", "network_page", "image_metadata", "label", "profile"]
+        ),
+        required=False,
+    )
+
+
 class DeliveryOutput(serializers.ModelSerializer[Delivery]):
     """One post on one account."""
 
     network = serializers.CharField(source="account.network", read_only=True)
     handle = serializers.CharField(source="account.handle", read_only=True)
     scheduled_at = serializers.DateTimeField(source="post.scheduled_at", read_only=True)
+    disclosed = serializers.SerializerMethodField()
     attempts = AttemptOutput(many=True, read_only=True)
 
     class Meta:
@@ -50,12 +64,17 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
             "remote_id",
             "remote_url",
             "override",
+            "disclosed",
             "error_code",
             "error",
             "changed_at",
             "attempts",
         )
         read_only_fields = fields
+
+    @extend_schema_field(DisclosedOutput)
+    def get_disclosed(self, delivery: Delivery) -> dict[str, Any]:
+        return delivery.disclosed
 
 
 # Everything an answer shows, in a fixed number of queries.

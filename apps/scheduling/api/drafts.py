@@ -61,6 +61,11 @@ class PostInput(Strict):
         help_text="ISO 8601 (PT2H) or seconds; null is never too late; one day by default.",
     )
 
+    text_by_ai = serializers.BooleanField(
+        required=False, help_text="The text was made with AI; left out: as the persona has it."
+    )
+    media_by_ai = serializers.BooleanField(required=False, help_text="The same of the pictures.")
+
     def validate_persona(self, value: Any) -> Persona:
         return persona_of(value)
 
@@ -116,6 +121,8 @@ def _as_it_is(post: Post) -> dict[str, Any]:
         "scheduled_at": post.scheduled_at,
         "overrides": {str(row.account_id): row.override for row in deliveries if row.override},
         "too_late_after": post.too_late_after,
+        "text_by_ai": post.text_by_ai,
+        "media_by_ai": post.media_by_ai,
     }
 
 

@@ -34,6 +34,8 @@ class PostOutput(serializers.ModelSerializer[Post]):
             "link",
             "hashtags",
             "media",
+            "text_by_ai",
+            "media_by_ai",
             "scheduled_at",
             "too_late_after",
             "created_by",

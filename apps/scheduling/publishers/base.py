@@ -7,7 +7,7 @@ what happens next (`retrying.py`): Temporary, Permanent, Unconfirmed, NeedsRecon
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar
@@ -142,12 +142,14 @@ class Outgoing:
     attachments: tuple[Attachment, ...] = ()
     # Where a network has a mark for it, it is set; a persona's posts are, until somebody says no.
     made_with_ai: bool = True
+    # Where it has none and the account's owner wants it: what is said under the text.
+    label: str = ""
     # What `prepare` achieved so far: upload ids, container ids.
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def full_text(self) -> str:
-        """The text, the link unless the text has it, and the hashtags that the text lacks."""
+        """The text, then what it lacks: the link, the hashtags, the label of AI."""
         parts = [self.text]
         if self.link and self.link not in self.text:
             parts.append(self.link)
@@ -155,6 +157,8 @@ class Outgoing:
         missing = [f"#{tag}" for tag in self.hashtags if tag.casefold() not in present]
         if missing:
             parts.append(" ".join(missing))
+        if self.label and self.label.casefold() not in self.text.casefold():
+            parts.append(self.label)
         return "\n\n".join(part for part in parts if part)
 
 
@@ -212,12 +216,21 @@ class Publisher(ABC):
         """The length of `text` as this network counts it."""
         return graphemes(text)
 
+    def ai_mark(self, *, media: bool) -> str:
+        """How this network itself tells readers that a post was made with AI, if we ask it to.
+
+        "network_flag": a field of its own, set from `Outgoing.made_with_ai`; "network_page": its
+        pages say so; empty: it has no way. `media`: pictures of it were made with AI.
+        """
+        return ""
+
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         """Everything that would make the network refuse this post; empty when it fits."""
         limits = self.limits(account)
         text = outgoing.full_text
         problems = []
-        if not text.strip() and not outgoing.attachments:
+        said = replace(outgoing, label="").full_text
+        if not said.strip() and not outgoing.attachments:
             problems.append(Problem(field="text", code="empty", message="Nothing to publish."))
         length = self.count(text, account)
         if limits.characters is not None and length > limits.characters:

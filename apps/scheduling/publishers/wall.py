@@ -27,6 +27,9 @@ class Wall(Publisher):
     def limits(self, account: Account) -> Limits:
         return Limits(images=10)
 
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_page"
+
     def test(self, account: Account) -> Identity:
         return Identity(handle=account.handle, url=self._page(account))
 

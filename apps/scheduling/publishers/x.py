@@ -87,6 +87,9 @@ class X(OAuthPublisher):
             problems.append(Problem(field="media", code="media_mixed", message=words))
         return problems
 
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_flag" if media else ""
+
     def test(self, account: Account) -> Identity:
         me = within(self._get(account, "/2/users/me?user.fields=subscription_type"), "data")
         number, name = str(within(me, "id") or ""), str(within(me, "username") or "")
