@@ -15,6 +15,8 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),
+        ("Templates", "draft", "scheduling_template"),
+        ("Hashtag sets", "tag", "scheduling_hashtagset"),
     ],
     "Personas": [
         ("Personas", "face", "personas_persona"),

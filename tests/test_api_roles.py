@@ -18,7 +18,7 @@ from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import services
-from apps.scheduling.models import SocialAccount
+from apps.scheduling.models import HashtagSet, SocialAccount, Template
 from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
 from tests.conftest import ApiOf
@@ -79,6 +79,23 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "post-schedule"): "scheduling.add_post",
     ("post", "post-cancel"): "scheduling.change_post",
     ("post", "post-publish-now"): "scheduling.change_post",
+    ("post", "post-submit"): "scheduling.change_post",
+    ("post", "post-approve"): "scheduling.approve_post",
+    ("post", "post-send-back"): "scheduling.approve_post",
+    ("get", "post-comments"): "scheduling.view_postcomment",
+    ("post", "post-comments"): "scheduling.add_postcomment",
+    ("get", "template-list"): "scheduling.view_template",
+    ("post", "template-list"): "scheduling.add_template",
+    ("get", "template-detail"): "scheduling.view_template",
+    ("put", "template-detail"): "scheduling.change_template",
+    ("patch", "template-detail"): "scheduling.change_template",
+    ("delete", "template-detail"): "scheduling.delete_template",
+    ("get", "hashtag-set-list"): "scheduling.view_hashtagset",
+    ("post", "hashtag-set-list"): "scheduling.add_hashtagset",
+    ("get", "hashtag-set-detail"): "scheduling.view_hashtagset",
+    ("put", "hashtag-set-detail"): "scheduling.change_hashtagset",
+    ("patch", "hashtag-set-detail"): "scheduling.change_hashtagset",
+    ("delete", "hashtag-set-detail"): "scheduling.delete_hashtagset",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
     ("post", "delivery-retry"): "scheduling.change_delivery",
@@ -179,6 +196,8 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         "post": post,
         "delivery": post.deliveries.get(),
         "account": wall,
+        "template": Template.objects.create(name="Morning", text="Good morning"),
+        "hashtag": HashtagSet.objects.create(name="Film", hashtags=["35mm"]),
         "media": services.add_media(content, size=1, by=None),
         "persona": luna,
         "fact": Fact.objects.create(persona=luna, text="She likes fog."),

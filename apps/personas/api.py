@@ -57,6 +57,7 @@ class PersonaSerializer(StrictModel):
             "avatar",
             "is_active",
             "made_with_ai",
+            "needs_approval",
             "hold",
             "created_at",
         )

@@ -57,6 +57,9 @@ class Persona(models.Model):
         default=True,
         help_text="What its posts say of their text and pictures unless the post says otherwise.",
     )
+    needs_approval = models.BooleanField(
+        default=False, help_text="Its posts go out only once somebody who may has approved them."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = PersonaQuerySet.as_manager()

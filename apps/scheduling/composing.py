@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.core.keyring import KeyMissing
-from apps.scheduling import accounts, disclosing, xmp
+from apps.scheduling import accounts, disclosing, linking, xmp
 from apps.scheduling.models import Delivery, Media, Post, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Account, Attachment, NeedsReconnect, Outgoing, Problem
@@ -66,6 +66,10 @@ def draft(
     """What would go out if it went now; the key is left open."""
     attachments = tuple(_attachment(each) for each in media)
     text = override.get("text", post.text)
+    plain = override.get("link", post.link)
+    link = linking.of_campaign(plain, network=account.network, campaign=post.campaign)
+    if plain != link:
+        text = text.replace(plain, link)
     told = _disclosure(post=post, account=account, text=text, pictures=len(attachments))
     if told.media:
         # The marked copy, which may not be there yet, is a little larger.
@@ -73,7 +77,7 @@ def draft(
     return Outgoing(
         key="",
         text=text,
-        link=override.get("link", post.link),
+        link=link,
         hashtags=tuple(override.get("hashtags", post.hashtags)),
         language=post.persona.language,
         created_at=created_at,
@@ -90,6 +94,15 @@ def _disclosure(
     return disclosing.of(
         post=post, text=text, pictures=pictures, account=account, publisher=publisher
     )
+
+
+def with_tags(tags: Sequence[str], added: Sequence[str]) -> list[str]:
+    """The hashtags, each once whatever its case."""
+    found: dict[str, str] = {}
+    for tag in (*tags, *added):
+        plain = tag.removeprefix("#")
+        found.setdefault(plain.casefold(), plain)
+    return list(found.values())
 
 
 def media_of(post: Post) -> list[Media]:

@@ -27,7 +27,14 @@ State = Delivery.State
 LONGEST_CREDENTIAL = 8_000
 
 # What no network has seen and none may be seeing.
-NOTHING_OUT = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED, State.CANCELLED)
+NOTHING_OUT = (
+    State.AWAITING,
+    State.SCHEDULED,
+    State.HELD,
+    State.FAILED,
+    State.MISSED,
+    State.CANCELLED,
+)
 
 
 # -- Accounts -----------------------------------------------------------------------------------

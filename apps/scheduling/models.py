@@ -11,6 +11,21 @@ from django.utils import timezone
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
+from apps.scheduling.models_writing import HashtagSet, PostComment, Template
+
+__all__ = [
+    "DAY",
+    "Attempt",
+    "Delivery",
+    "HashtagSet",
+    "Media",
+    "Post",
+    "PostComment",
+    "PostMedia",
+    "SocialAccount",
+    "Template",
+    "WallPost",
+]
 
 DAY = timedelta(days=1)
 
@@ -102,12 +117,20 @@ class Media(models.Model):
 class Post(models.Model):
     """What a persona says, and when; each account it goes to is a Delivery."""
 
+    class Approval(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        IN_REVIEW = "in_review", "In review"
+        APPROVED = "approved", "Approved"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     persona = models.ForeignKey(Persona, models.PROTECT, related_name="posts")
     text = models.TextField(blank=True)
     link = models.URLField(max_length=1_000, blank=True)
     hashtags = models.JSONField(default=list, blank=True, help_text='As in ["lisbon", "fog"].')
     media = models.ManyToManyField(Media, through="PostMedia", related_name="posts")
+    campaign = models.CharField(
+        max_length=80, blank=True, help_text="Its link then carries utm_campaign and its like."
+    )
     text_by_ai = models.BooleanField("text made with AI", default=True)
     media_by_ai = models.BooleanField("pictures made with AI", default=True)
     scheduled_at = models.DateTimeField(db_index=True)
@@ -118,6 +141,21 @@ class Post(models.Model):
         help_text="Later than this after its time, the post is missed instead of sent; "
         "empty means never too late.",
     )
+    # Until it is approved its deliveries are `awaiting`, which no claim takes.
+    approval = models.CharField(
+        max_length=10, choices=Approval, default=Approval.APPROVED, editable=False
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+    )
+    approved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Counts the changes, so that nobody approves what they have not read.
+    revision = models.PositiveIntegerField(default=1, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
     )
@@ -125,6 +163,12 @@ class Post(models.Model):
 
     class Meta:
         ordering = ("-scheduled_at",)
+        permissions = (("approve_post", "Can approve posts"),)
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["scheduled_at"], name="posts_in_review", condition=Q(approval="in_review")
+            )
+        ]
 
     def __str__(self) -> str:
         return self.text[:60] or self.link or "(media only)"
@@ -180,6 +224,7 @@ class Delivery(models.Model):
     """One post on one account: the unit of work. docs/architecture.md draws its states."""
 
     class State(models.TextChoices):
+        AWAITING = "awaiting", "Waits for approval"
         SCHEDULED = "scheduled", "Scheduled"
         CLAIMED = "claimed", "Preparing"
         SENDING = "sending", "Sending"

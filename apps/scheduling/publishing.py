@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apps.core import alerts
 from apps.personas import services as personas
-from apps.scheduling import composing, retrying
+from apps.scheduling import composing, linking, retrying
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
@@ -179,7 +179,7 @@ def _prepare(claim: UUID, delivery: Delivery) -> Job | PublishError | ClaimLost:
 
     try:
         if not delivery.frozen:
-            delivery.frozen = composing.freeze(delivery, now=timezone.now())
+            delivery.frozen = linking.shortened(composing.freeze(delivery, now=timezone.now()))
         publisher = publishers[delivery.account.network]
         account = composing.account_of(delivery.account)
         outgoing = composing.outgoing_of(delivery)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from apps.core import audit
+from apps.core import alerts, audit
 from apps.core.errors import Refused as Refused
 from apps.core.errors import WrongState as WrongState
 from apps.core.fields import Sealed
@@ -27,6 +27,7 @@ from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
 
 State = Delivery.State
+Approval = Post.Approval
 
 # A time that was "now" when somebody pressed the button is not yet the past.
 GRACE = timedelta(minutes=1)
@@ -49,6 +50,9 @@ class Draft:
     # Per account id: its own text, link or hashtags.
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     too_late_after: timedelta | None = DAY
+    campaign: str = ""
+    # True keeps it a draft, False hands a draft in; None leaves it to persona and post.
+    as_draft: bool | None = None
     # Whether they were made with AI; None is as the persona has it.
     text_by_ai: bool | None = None
     media_by_ai: bool | None = None
@@ -121,6 +125,7 @@ def post_of(draft: Draft, *, by: User | None) -> Post:
         hashtags=[tag.removeprefix("#") for tag in draft.hashtags],
         scheduled_at=draft.scheduled_at,
         too_late_after=draft.too_late_after,
+        campaign=draft.campaign,
         text_by_ai=usual if draft.text_by_ai is None else draft.text_by_ai,
         media_by_ai=usual if draft.media_by_ai is None else draft.media_by_ai,
         created_by=by,
@@ -133,12 +138,14 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
         raise Refused(*problems)
     with transaction.atomic():
         post = post_of(draft, by=by)
+        _set_approval(post, _approval_of(draft, before=None), by=by)
         post.save()
         _attach(post, draft.media)
         deliveries = [
             Delivery(
                 post=post,
                 account=account,
+                state=_waiting_state(post),
                 due_at=draft.scheduled_at,
                 too_late_at=post.too_late_at,
                 override=dict(draft.overrides.get(str(account.pk), {})),
@@ -147,8 +154,39 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
             for account in draft.accounts
         ]
         Delivery.objects.bulk_create(deliveries)
-        _wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
+        ask_for_approval(post)
+        wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
     return post
+
+
+def _approval_of(draft: Draft, *, before: Post | None) -> Post.Approval:
+    """Where a post stands with its new content: what was approved before is asked about anew."""
+    if draft.as_draft or (before and before.approval == Approval.DRAFT and draft.as_draft is None):
+        return Approval.DRAFT
+    return Approval.IN_REVIEW if draft.persona.needs_approval else Approval.APPROVED
+
+
+def _set_approval(post: Post, approval: Post.Approval, *, by: User | None) -> None:
+    approved = approval == Approval.APPROVED
+    post.approval = approval
+    post.approved_by = by if approved else None
+    post.approved_at = timezone.now() if approved else None
+
+
+def _waiting_state(post: Post) -> Delivery.State:
+    return State.SCHEDULED if post.approval == Approval.APPROVED else State.AWAITING
+
+
+def ask_for_approval(post: Post) -> None:
+    """Tell those who approve that this post waits for them, if it does."""
+    if post.approval == Approval.IN_REVIEW:
+        alerts.alert(
+            key=f"approval:{post.pk}",
+            title=f"For approval: {post}",
+            body=f"{post.persona} wants to say it at {post.scheduled_at:%Y-%m-%d %H:%M %Z}.",
+            path=f"/admin/scheduling/post/{post.pk}/change/",
+            level="info",
+        )
 
 
 def _attach(post: Post, media: Sequence[Media]) -> None:
@@ -159,7 +197,8 @@ def _attach(post: Post, media: Sequence[Media]) -> None:
         )
 
 
-def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
+def wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
+    """Have a worker woken once this is committed, if the sweep would come too late."""
     if delivery_ids and at <= timezone.now() + WAKE_WITHIN:
         # robust: a broker that is down must not fail a request whose rows are committed.
         transaction.on_commit(partial(tasks.wake, delivery_ids, at=at), robust=True)
@@ -171,7 +210,7 @@ def may_change(post: Post) -> bool:
 
 
 def _unseen(rows: Sequence[Delivery]) -> bool:
-    changeable = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
+    changeable = (State.AWAITING, State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
     return all(row.state in changeable and not row.maybe_sent for row in rows)
 
 
@@ -182,11 +221,15 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
     if draft.persona.pk != post.persona_id:
         raise Refused(("persona", "fixed", "A post stays with its persona; make a new one."))
     with transaction.atomic():
+        # The post first, then its deliveries, as approving does: no deadlock.
+        before = Post.objects.select_for_update().get(pk=post.pk)
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
         fresh = post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
+        fresh.revision = before.revision + 1
+        _set_approval(fresh, _approval_of(draft, before=before), by=by)
         fresh.save()
         post.postmedia_set.all().delete()
         _attach(fresh, draft.media)
@@ -197,16 +240,17 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             row = known.get(pk) or Delivery(
                 post=fresh, account=account, key=publishers[account.network].new_key()
             )
-            if row.state != State.HELD:
-                row.state = State.SCHEDULED
+            if row.state != State.HELD or fresh.approval != Approval.APPROVED:
+                row.state = _waiting_state(fresh)
             row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
             row.override = dict(draft.overrides.get(str(pk), {}))
             row.frozen, row.progress, row.retries = {}, {}, 0
             row.error = row.error_code = ""
             row.changed_at = timezone.now()
             row.save()
-        audit.record(actor=by, action="change post", about=fresh)
-        _wake_after_commit(
+        audit.record(actor=by, action="change post", about=fresh, approval=fresh.approval)
+        ask_for_approval(fresh)
+        wake_after_commit(
             list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at
         )
     return fresh
@@ -217,7 +261,7 @@ def cancel_post(post: Post, *, by: User | None) -> int:
     now = timezone.now()
     with transaction.atomic():
         open_ones = post.deliveries.filter(
-            state__in=[State.SCHEDULED, State.HELD], maybe_sent=False
+            state__in=[State.AWAITING, State.SCHEDULED, State.HELD], maybe_sent=False
         )
         count = open_ones.update(state=State.CANCELLED, changed_at=now)
         if not count:
@@ -244,7 +288,9 @@ def publish_delivery_now(delivery: Delivery, *, by: User | None) -> Delivery:
 def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
     now = timezone.now()
     with transaction.atomic():
-        chosen = list(rows.select_for_update().select_related("post"))
+        # No verb is a way around approval.
+        rows = rows.filter(post__approval=Approval.APPROVED)
+        chosen = list(rows.select_for_update(of=("self",)).select_related("post"))
         if not chosen:
             raise WrongState("Nothing here is in a state to be sent.")
         for row in chosen:
@@ -257,7 +303,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
                 row.frozen, row.progress = {}, {}
             row.save()
         audit.record(actor=by, action=action, about=about, deliveries=len(chosen))
-        _wake_after_commit([row.pk for row in chosen], at=now)
+        wake_after_commit([row.pk for row in chosen], at=now)
     return len(chosen)
 
 
@@ -316,7 +362,7 @@ def resolve_delivery(
 
 def cancel_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     """Cancel one delivery that waits and that no network can have seen; else raises WrongState."""
-    waiting = [State.SCHEDULED, State.HELD]
+    waiting = [State.AWAITING, State.SCHEDULED, State.HELD]
     rows = Delivery.objects.filter(pk=delivery.pk, state__in=waiting, maybe_sent=False)
     with transaction.atomic():
         if not rows.update(state=State.CANCELLED, changed_at=timezone.now()):
@@ -352,12 +398,12 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
         else:
             late = row.due_at <= now and limit is not None
             rows.update(
-                state=State.SCHEDULED,
+                state=_waiting_state(row.post),
                 too_late_at=now + limit if late and limit is not None else row.too_late_at,
                 changed_at=now,
             )
         audit.record(actor=by, action="release", about=delivery)
-        _wake_after_commit([row.pk], at=row.due_at)
+        wake_after_commit([row.pk], at=row.due_at)
     delivery.refresh_from_db()
     return delivery
 
@@ -372,6 +418,9 @@ def hold_unfinished(**about: Any) -> None:
         unfinished = Delivery.objects.unfinished().exclude(state=State.HELD)
         unfinished.filter(due_at__lte=now).update(maybe_sent=True)
         unfinished.filter(attempts__isnull=False).update(maybe_sent=True)
+        # What nobody has approved stays where it is; approving it looks at its network first.
+        awaiting = Delivery.objects.filter(state=State.AWAITING, due_at__lte=now)
+        awaiting.update(maybe_sent=True)
         count = unfinished.update(state=State.HELD, claim=None, lease_until=None, changed_at=now)
         audit.record(actor=None, action="hold everything unfinished", deliveries=count)
 

@@ -8,12 +8,15 @@ from apps.scheduling.api.accounts import AccountViewSet, NetworksView
 from apps.scheduling.api.deliveries import DeliveryViewSet
 from apps.scheduling.api.media import MediaViewSet
 from apps.scheduling.api.posts import PostViewSet
+from apps.scheduling.api.writing import HashtagSetViewSet, TemplateViewSet
 
 router = Router()
 router.register("accounts", AccountViewSet, "account")
 router.register("media", MediaViewSet, "media")
 router.register("posts", PostViewSet, "post")
 router.register("deliveries", DeliveryViewSet, "delivery")
+router.register("templates", TemplateViewSet, "template")
+router.register("hashtag-sets", HashtagSetViewSet, "hashtag-set")
 
 api = [
     re_path("^networks/?$", NetworksView.as_view(), name="network-list"),

@@ -45,7 +45,7 @@ VERBS: dict[str, tuple[str, Verb, tuple[str, ...]]] = {
     "retry": ("Try again", services.retry_delivery, (State.FAILED, State.MISSED)),
     "hold": ("Hold", services.hold_delivery, (State.SCHEDULED,)),
     "release": ("Release", services.release_delivery, (State.HELD,)),
-    "cancel": ("Cancel", services.cancel_delivery, (State.SCHEDULED, State.HELD)),
+    "cancel": ("Cancel", services.cancel_delivery, (State.AWAITING, State.SCHEDULED, State.HELD)),
 }
 
 

@@ -18,6 +18,7 @@ Status = SocialAccount.Status
 Outcome = Attempt.Outcome
 
 STATE_TONES: dict[str, str] = {
+    State.AWAITING: "warn",
     State.SCHEDULED: "info",
     State.CLAIMED: "info",
     State.SENDING: "info",

@@ -12,9 +12,15 @@ from rest_framework.response import Response
 
 from apps.core.api import Resource
 from apps.core.filters import MomentFilter
-from apps.scheduling import keeping, services
+from apps.scheduling import approving, keeping, services
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
+from apps.scheduling.api.writing import (
+    ApproveInput,
+    CommentInput,
+    CommentOutput,
+    SendBackInput,
+)
 from apps.scheduling.models import Delivery, Post, PostMedia
 
 
@@ -34,6 +40,11 @@ class PostOutput(serializers.ModelSerializer[Post]):
             "link",
             "hashtags",
             "media",
+            "campaign",
+            "approval",
+            "approved_by",
+            "approved_at",
+            "revision",
             "text_by_ai",
             "media_by_ai",
             "scheduled_at",
@@ -102,6 +113,7 @@ class CountOutput(serializers.Serializer[Any]):
 
 class PostFilter(filters.FilterSet):  # type: ignore[misc]
     persona = filters.UUIDFilter(field_name="persona")
+    approval = filters.MultipleChoiceFilter(choices=Post.Approval)
     scheduled_after = MomentFilter(field_name="scheduled_at", lookup_expr="gte")
     scheduled_before = MomentFilter(field_name="scheduled_at", lookup_expr="lt")
     # Both together mean one delivery that has both; see filter_queryset.
@@ -133,6 +145,9 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     destroy=extend_schema(responses={204: None}),
     cancel=extend_schema(request=None, responses=CountOutput),
     publish_now=extend_schema(request=None, responses=CountOutput),
+    submit=extend_schema(request=None, responses=PostOutput),
+    approve=extend_schema(request=ApproveInput, responses=PostOutput),
+    send_back=extend_schema(request=SendBackInput, responses=PostOutput),
     check=extend_schema(request=PostInput, responses=CheckOutput),
     schedule=extend_schema(request=SeedInput, responses={201: SeedOutput}),
 )
@@ -145,7 +160,14 @@ class PostViewSet(Resource):
     )
     serializer_class = output = PostOutput
     filterset_class = PostFilter
-    needs: ClassVar[dict[str, str]] = {"check": "add", "schedule": "add"}
+    needs: ClassVar[dict[str, str]] = {
+        "check": "add",
+        "schedule": "add",
+        "approve": "scheduling.approve_post",
+        "send_back": "scheduling.approve_post",
+        "comments": "scheduling.view_postcomment",
+        "comment": "scheduling.add_postcomment",
+    }
 
     def create(self, request: Request) -> Response:
         """Schedule a post on one or several accounts."""
@@ -183,6 +205,41 @@ class PostViewSet(Resource):
     def publish_now(self, request: Request, pk: str) -> Response:
         """Send what is waiting at once."""
         return self._counted(services.publish_now, request)
+
+    @action(detail=True, methods=["post"])
+    def submit(self, request: Request, pk: str) -> Response:
+        """Hand a draft in: for review, or straight on where its persona needs none."""
+        approving.submit_post(self.get_object(), by=self.actor)
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Let a post go out at its time."""
+        post, given = self.get_object(), self.read(request, ApproveInput)
+        approving.approve_post(post, revision=given.get("revision"), by=self.actor)
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"], url_path="send-back")
+    def send_back(self, request: Request, pk: str) -> Response:
+        """Make a post a draft again, saying why; not once a network may have it."""
+        post, given = self.get_object(), self.read(request, SendBackInput)
+        approving.send_back(post, reason=given["reason"], by=self.actor)
+        return self.shown(pk)
+
+    @extend_schema(responses=CommentOutput(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def comments(self, request: Request, pk: str) -> Response:
+        """What staff said about a post, the oldest first."""
+        rows = self.get_object().comments.select_related("author")
+        return Response(CommentOutput(rows, many=True).data)
+
+    @extend_schema(request=CommentInput, responses={201: CommentOutput})
+    @comments.mapping.post
+    def comment(self, request: Request, pk: str) -> Response:
+        """Say something about a post, to the others on the staff."""
+        post, given = self.get_object(), self.read(request, CommentInput)
+        row = approving.comment_on(post, text=given["text"], by=self.actor)
+        return Response(CommentOutput(row).data, status=201)
 
     def _counted(self, verb: Any, request: Request) -> Response:
         post = self.get_object()
