@@ -79,6 +79,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "post-schedule"): "scheduling.add_post",
     ("post", "post-cancel"): "scheduling.change_post",
     ("post", "post-publish-now"): "scheduling.change_post",
+    ("post", "post-import-file"): "scheduling.add_post",
+    ("get", "post-export-csv"): "scheduling.view_post",
+    ("get", "post-export-json"): "scheduling.view_post",
+    ("post", "post-batch"): "scheduling.change_post",
     ("post", "post-submit"): "scheduling.change_post",
     ("post", "post-approve"): "scheduling.approve_post",
     ("post", "post-send-back"): "scheduling.approve_post",
@@ -144,7 +148,11 @@ ALLOWED: dict[tuple[str, str], str] = {
 
 
 # Forms with a file have a test of their own.
-UPLOADS = {("post", "media-list"), ("post", "comment-import-file")}
+UPLOADS = {
+    ("post", "media-list"),
+    ("post", "comment-import-file"),
+    ("post", "post-import-file"),
+}
 
 
 def _methods(callback: Any) -> list[str]:
@@ -234,7 +242,18 @@ def path_of(name: str, rows: dict[str, Any]) -> str:
     thing = name.split("-")[0]
     needs_id = name.endswith("-detail") or (
         thing in rows
-        and not name.endswith(("-list", "-check", "-schedule", "-import-file", "-drift"))
+        and not name.endswith(
+            (
+                "-list",
+                "-check",
+                "-schedule",
+                "-import-file",
+                "-drift",
+                "-export-csv",
+                "-export-json",
+                "-batch",
+            )
+        )
     )
     return reverse(name, args=[rows[thing].pk] if needs_id else [])
 
@@ -282,7 +301,11 @@ def test_uploads_follow_the_same_rule(fan: User, sam: User, kei: User, api_of: A
     def call(user: User | None, path: str) -> int:
         return int(api_of(user).post(path, {}, format="multipart").status_code)
 
-    for path in ("/api/v1/media/", "/api/v1/sentiment/comments/import/"):
+    for path in (
+        "/api/v1/media/",
+        "/api/v1/posts/import/",
+        "/api/v1/sentiment/comments/import/",
+    ):
         found = [call(user, path) for user in (None, fan, sam, kei)]
         assert found == [401, 403, 403, 400], path
 

@@ -260,6 +260,8 @@ class Delivery(models.Model):
     key = models.CharField(max_length=64, unique=True, editable=False)
     # The post as first handed to the network; every retry sends exactly this.
     frozen = models.JSONField(default=dict, blank=True, editable=False)
+    # SHA-256 of what readers see, by which a repetition is noticed (duplicates.py).
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     # Upload and container ids gathered before the call.
     progress = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -300,6 +302,11 @@ class Delivery(models.Model):
                 fields=["too_late_at"], name="deliveries_expiring", condition=Q(state="scheduled")
             ),
             models.Index(fields=["state", "-changed_at"], name="deliveries_by_state"),
+            models.Index(
+                fields=["account", "fingerprint"],
+                name="deliveries_by_fingerprint",
+                condition=~Q(fingerprint=""),
+            ),
             models.Index(fields=["claim"], name="deliveries_by_claim", condition=~Q(claim=None)),
         ]
 

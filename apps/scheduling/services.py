@@ -15,13 +15,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.core import alerts, audit
+from apps.core.errors import Duplicate as Duplicate
 from apps.core.errors import Refused as Refused
 from apps.core.errors import WrongState as WrongState
 from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import composing, publishing, tasks, uploads
+from apps.scheduling import composing, duplicates, publishing, tasks, uploads
 from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
@@ -51,6 +52,8 @@ class Draft:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     too_late_after: timedelta | None = DAY
     campaign: str = ""
+    # False refuses what the account has said within 30 days or is about to say.
+    allow_duplicate: bool = True
     # True keeps it a draft, False hands a draft in; None leaves it to persona and post.
     as_draft: bool | None = None
     # Whether they were made with AI; None is as the persona has it.
@@ -137,26 +140,72 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
     if problems := problems_of(draft):
         raise Refused(*problems)
     with transaction.atomic():
-        post = post_of(draft, by=by)
-        _set_approval(post, _approval_of(draft, before=None), by=by)
+        _refuse_duplicates(draft)
+        post = new_post(draft, by=by)
         post.save()
         _attach(post, draft.media)
-        deliveries = [
-            Delivery(
-                post=post,
-                account=account,
-                state=_waiting_state(post),
-                due_at=draft.scheduled_at,
-                too_late_at=post.too_late_at,
-                override=dict(draft.overrides.get(str(account.pk), {})),
-                key=publishers[account.network].new_key(),
-            )
-            for account in draft.accounts
-        ]
+        deliveries = deliveries_of(post, draft)
         Delivery.objects.bulk_create(deliveries)
         ask_for_approval(post)
         wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
     return post
+
+
+def new_post(draft: Draft, *, by: User | None) -> Post:
+    """The draft as an unsaved post that stands where it may with those who approve."""
+    post = post_of(draft, by=by)
+    _set_approval(post, _approval_of(draft, before=None), by=by)
+    return post
+
+
+def deliveries_of(post: Post, draft: Draft) -> list[Delivery]:
+    """The unsaved deliveries of a post."""
+    return [
+        Delivery(
+            post=post,
+            account=account,
+            state=_waiting_state(post),
+            due_at=draft.scheduled_at,
+            too_late_at=post.too_late_at,
+            override=override,
+            fingerprint=duplicates.fingerprint(post, override, draft.media),
+            key=publishers[account.network].new_key(),
+        )
+        for account in draft.accounts
+        for override in [dict(draft.overrides.get(str(account.pk), {}))]
+    ]
+
+
+def duplicates_of(draft: Draft, *, but: Post | None = None) -> list[tuple[str, str, str]]:
+    """Where the same is out or on its way already, as problems of the draft."""
+    if draft.allow_duplicate:
+        return []
+    post, at = post_of(draft, by=None), draft.scheduled_at
+    marks = {
+        account.pk: duplicates.fingerprint(
+            post, draft.overrides.get(str(account.pk), {}), draft.media
+        )
+        for account in draft.accounts
+    }
+    # What a post says already it may go on saying.
+    said = set(but.deliveries.values_list("account", "fingerprint")) if but else set()
+    wanted = [(pk, mark, at) for pk, mark in marks.items() if (pk, mark) not in said]
+    there = duplicates.known(wanted, but=but)
+    return [
+        ("accounts", "duplicate", duplicates.words(account, there[account.pk, marks[account.pk]]))
+        for account in draft.accounts
+        if (account.pk, marks[account.pk]) in there
+    ]
+
+
+def _refuse_duplicates(draft: Draft, *, but: Post | None = None) -> None:
+    if draft.allow_duplicate:
+        return
+    # Locked, so that of two equal requests at the same moment the second sees the first.
+    ids = [account.pk for account in draft.accounts]
+    list(SocialAccount.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    if found := duplicates_of(draft, but=but):
+        raise Duplicate(*found)
 
 
 def _approval_of(draft: Draft, *, before: Post | None) -> Post.Approval:
@@ -226,6 +275,7 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
+        _refuse_duplicates(draft, but=post)
         fresh = post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
         fresh.revision = before.revision + 1
@@ -244,6 +294,7 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
                 row.state = _waiting_state(fresh)
             row.due_at, row.too_late_at = fresh.scheduled_at, fresh.too_late_at
             row.override = dict(draft.overrides.get(str(pk), {}))
+            row.fingerprint = duplicates.fingerprint(fresh, row.override, draft.media)
             row.frozen, row.progress, row.retries = {}, {}, 0
             row.error = row.error_code = ""
             row.changed_at = timezone.now()
@@ -272,7 +323,7 @@ def cancel_post(post: Post, *, by: User | None) -> int:
 
 def publish_now(post: Post, *, by: User | None) -> int:
     """Make what is waiting due at once; returns how many deliveries, raises WrongState for none."""
-    return _send_soon(
+    return send_soon(
         post.deliveries.filter(state=State.SCHEDULED), about=post, by=by, action="publish now"
     )
 
@@ -280,12 +331,13 @@ def publish_now(post: Post, *, by: User | None) -> int:
 def publish_delivery_now(delivery: Delivery, *, by: User | None) -> Delivery:
     """Make one waiting delivery due at once; raises WrongState unless it waits."""
     rows = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED)
-    _send_soon(rows, about=delivery, by=by, action="publish now")
+    send_soon(rows, about=delivery, by=by, action="publish now")
     delivery.refresh_from_db()
     return delivery
 
 
-def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
+def send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
+    """Make what is approved among `rows` due at once; raises WrongState where nothing is."""
     now = timezone.now()
     with transaction.atomic():
         # No verb is a way around approval.
@@ -313,7 +365,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
 def retry_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     """Send a failed or missed delivery again, now."""
     rows = Delivery.objects.filter(pk=delivery.pk, state__in=[State.FAILED, State.MISSED])
-    _send_soon(rows, about=delivery, by=by, action="retry")
+    send_soon(rows, about=delivery, by=by, action="retry")
     delivery.refresh_from_db()
     return delivery
 
@@ -345,7 +397,7 @@ def resolve_delivery(
             personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
-            _send_soon(waiting, about=row, by=by, action="post again")
+            send_soon(waiting, about=row, by=by, action="post again")
         else:
             waiting.update(state=State.CANCELLED, changed_at=now)
         Attempt.objects.create(

@@ -56,6 +56,7 @@ class ComposeForm(forms.Form):
     too_late = forms.ChoiceField(
         label="Too late after", help_text="Later than this after its time, it is not sent at all."
     )
+    allow_duplicate = forms.BooleanField(label="Post it although the same is there", required=False)
     sets = forms.MultipleChoiceField(
         label="Hashtag sets", required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -124,6 +125,7 @@ class ComposeForm(forms.Form):
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
             campaign=data.get("campaign", ""),
+            allow_duplicate=data.get("allow_duplicate", False),
             as_draft=self.as_draft,
             text_by_ai=data.get("text_by_ai"),
             media_by_ai=data.get("media_by_ai"),
@@ -148,6 +150,10 @@ class ComposeForm(forms.Form):
             self.add_error(
                 place if place in self.fields else None, forms.ValidationError(message, code=code)
             )
+
+    def is_duplicate(self) -> bool:
+        """Whether it was refused for repeating something, so that the page offers the override."""
+        return bool(self.data.get("allow_duplicate")) or self.has_error("accounts", "duplicate")
 
     def rows(self) -> list[dict[str, Any]]:
         """The accounts as the page shows them."""

@@ -21,13 +21,14 @@ from unfold.contrib.filters.admin import (
     RangeDateFilter,
     RelatedDropdownFilter,
 )
+from unfold.decorators import action as unfold_action
 
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
 from apps.scheduling import approving, services
-from apps.scheduling.admin import approval, composer
+from apps.scheduling.admin import approval, composer, files
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -57,7 +58,8 @@ class PostAdmin(StudioAdmin):
         ("scheduled_at", RangeDateFilter),
     )
     search_fields = ("text", "link", "persona__name")
-    actions = ("approve", "publish_now", "cancel")
+    actions = ("approve", "publish_now", "cancel", "export_csv", "export_json")
+    actions_list = ("import_posts",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         rows: QuerySet[Post] = super().get_queryset(request)
@@ -119,6 +121,27 @@ class PostAdmin(StudioAdmin):
                 skipped.append(f"Skipped “{post}”: {refused}")
         self.say_skipped(request, f"Approved: {done}." if done else "", skipped)
 
+    @unfold_action(description="Import", url_path="from-file", permissions=["add"])
+    def import_posts(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:scheduling_post_import"))
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Post]) -> HttpResponse | None:
+        return self._export(request, queryset, "csv")
+
+    @admin.action(description="Export as JSON", permissions=["view"])
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Post]) -> HttpResponse | None:
+        return self._export(request, queryset, "json")
+
+    def _export(
+        self, request: HttpRequest, queryset: QuerySet[Post], kind: str
+    ) -> HttpResponse | None:
+        try:
+            return files.export(queryset, kind)
+        except services.Refused as refused:
+            messages.error(request, str(refused))
+            return None
+
     @admin.action(description="Publish now", permissions=["change"])
     def publish_now(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
         self._all(request, queryset, "Going out now", services.publish_now)
@@ -137,7 +160,12 @@ class PostAdmin(StudioAdmin):
             path("<uuid:post_id>/cancel/", cancel, name="scheduling_post_cancel"),
         ]
         urls: list[Any] = super().get_urls()
-        return [*approval.urls(self.admin_site), *own, *urls]
+        return [
+            *approval.urls(self.admin_site),
+            *files.urls(self.admin_site),
+            *own,
+            *urls,
+        ]
 
     def changeform_view(
         self,

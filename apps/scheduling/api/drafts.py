@@ -57,6 +57,10 @@ class PostInput(Strict):
         required=False,
         help_text="Puts utm_source, utm_medium and utm_campaign on the link.",
     )
+    allow_duplicate = serializers.BooleanField(
+        default=False,
+        help_text="Post it although an account has the same within 30 days (else 409, duplicate).",
+    )
     as_draft = serializers.BooleanField(
         required=False, help_text="true keeps it a draft, false hands a draft in."
     )
@@ -102,7 +106,8 @@ class PostInput(Strict):
 
     def draft(self, post: Post | None = None) -> Draft:
         """The draft this makes; what a partial request leaves out stays as `post` has it."""
-        given = dict(self.validated_data)
+        # Said anew with each request: a partial one leaves defaults out.
+        given = {"allow_duplicate": False, **self.validated_data}
         template, sets = given.pop("template", None), given.pop("hashtag_sets", ())
         before = _as_it_is(post) if post and self.partial else {}
         if template is not None:
@@ -161,6 +166,7 @@ class SeedInput(Strict):
     )
     hashtags = Hashtags(default=list)
     schedule_time = Moment()
+    allow_duplicate = serializers.BooleanField(default=False)
     persona = Id(required=False, help_text="May be left out where there is one persona only.")
 
     def validate_persona(self, value: Any) -> Persona:
@@ -185,6 +191,7 @@ class SeedInput(Strict):
             hashtags=given["hashtags"],
             media=media,
             too_late_after=DAY,
+            allow_duplicate=given["allow_duplicate"],
         )
 
 

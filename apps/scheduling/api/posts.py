@@ -10,11 +10,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
 from apps.core.filters import MomentFilter
 from apps.scheduling import approving, keeping, services
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
+from apps.scheduling.api.files import PostFiles
 from apps.scheduling.api.writing import (
     ApproveInput,
     CommentInput,
@@ -151,7 +151,7 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     check=extend_schema(request=PostInput, responses=CheckOutput),
     schedule=extend_schema(request=SeedInput, responses={201: SeedOutput}),
 )
-class PostViewSet(Resource):
+class PostViewSet(PostFiles):
     """Posts: what a persona says, and when."""
 
     queryset = Post.objects.prefetch_related(
@@ -161,6 +161,7 @@ class PostViewSet(Resource):
     serializer_class = output = PostOutput
     filterset_class = PostFilter
     needs: ClassVar[dict[str, str]] = {
+        **PostFiles.needs,
         "check": "add",
         "schedule": "add",
         "approve": "scheduling.approve_post",
@@ -255,7 +256,10 @@ class PostViewSet(Resource):
         draft = given.draft()
         problems = [
             {"field": field, "code": code, "message": message}
-            for field, code, message in services.problems_of(draft)
+            for field, code, message in [
+                *services.problems_of(draft),
+                *services.duplicates_of(draft),
+            ]
         ]
         content = {"ok": not problems, "problems": problems, "accounts": keeping.measure(draft)}
         return Response(CheckOutput(content).data)
