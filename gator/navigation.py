@@ -15,6 +15,8 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),
+        ("Webhooks", "webhook", "scheduling_endpoint"),
+        ("Webhook log", "receipt_long", "scheduling_message"),
         ("Templates", "draft", "scheduling_template"),
         ("Hashtag sets", "tag", "scheduling_hashtagset"),
     ],

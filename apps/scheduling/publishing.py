@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apps.core import alerts
 from apps.personas import services as personas
-from apps.scheduling import composing, linking, retrying
+from apps.scheduling import composing, hooks, linking, retrying
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
@@ -244,7 +244,7 @@ def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
     now = timezone.now()
     states: dict[UUID, str] = {}
     with transaction.atomic():
-        published = []
+        published, told = [], []
         for delivery, attempt, result in group:
             if isinstance(result, Receipt):
                 changes = as_published(result, now)
@@ -269,12 +269,14 @@ def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
             )
             if ours.update(**changes) or _late_receipt(delivery, result, changes):
                 states[delivery.pk] = changes["state"]
+                told.append((delivery, changes))
                 if isinstance(result, Receipt):
                     published.append(memory(delivery, result, now))
             if attempt_of is not None:
                 attempt_of.finished_at, attempt_of.outcome, attempt_of.detail = now, outcome, detail
                 attempt_of.save()
         personas.remember(published)
+        hooks.note(told)
         proven = [
             delivery.account_id for delivery, _, result in group if isinstance(result, Receipt)
         ]

@@ -22,7 +22,7 @@ from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import composing, duplicates, publishing, tasks, uploads
+from apps.scheduling import composing, duplicates, hooks, publishing, tasks, uploads
 from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
@@ -392,7 +392,9 @@ def resolve_delivery(
         if row is None:
             raise WrongState("This delivery does not wait for a decision.")
         if answer == "posted":
-            waiting.update(**publishing.as_published(Receipt(remote_id="", url=url), now))
+            changes = publishing.as_published(Receipt(remote_id="", url=url), now)
+            waiting.update(**changes)
+            hooks.note([(row, changes)])
             row.refresh_from_db()
             personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
         elif answer == "post_again":

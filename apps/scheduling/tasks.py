@@ -10,8 +10,8 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.scheduling import publishing, recovery
-from apps.scheduling.models import Delivery
+from apps.scheduling import digest, hooks, publishing, recovery
+from apps.scheduling.models import Delivery, Message
 
 log = structlog.get_logger(__name__)
 
@@ -121,3 +121,37 @@ def batch_publish_content(content_ids: list[str], platforms: list[str]) -> dict[
         publishing.publish(ids[start : start + publishing.BATCH])
     rows = Delivery.objects.filter(pk__in=ids).values_list("pk", "state")
     return {str(pk): state for pk, state in rows}
+
+
+# A sweep of webhooks goes on while there is something to send, and ends in time for the next.
+MOST_ROUNDS = 20
+MESSAGES_KEPT = timedelta(days=90)
+
+
+@shared_task(name="send_webhooks")
+def send_webhooks() -> None:
+    """Send the webhook messages that are due."""
+    for _ in range(MOST_ROUNDS):
+        if not any(hooks.send_due().values()):
+            return
+
+
+def wake_webhooks() -> None:
+    """Hint that there are messages to send; a dead broker is only logged."""
+    try:
+        send_webhooks.apply_async(retry=False)
+    except Exception as error:
+        log.warning("webhooks wait for the next sweep", error=str(error))
+
+
+@shared_task(name="forget_old_webhooks")
+def forget_old_webhooks() -> int:
+    """Delete messages that were settled more than 90 days ago."""
+    old = Message.objects.filter(created_at__lt=timezone.now() - MESSAGES_KEPT)
+    return old.exclude(state=Message.State.WAITING).delete()[0]
+
+
+@shared_task(name="send_daily_digest")
+def send_daily_digest() -> bool:
+    """Tell people what went out, what did not, what needs them, and what is next."""
+    return digest.send()

@@ -6,6 +6,7 @@ from apps.core.api import Router
 from apps.scheduling import files, wall
 from apps.scheduling.api.accounts import AccountViewSet, NetworksView
 from apps.scheduling.api.deliveries import DeliveryViewSet
+from apps.scheduling.api.hooks import EndpointViewSet, MessageViewSet
 from apps.scheduling.api.media import MediaViewSet
 from apps.scheduling.api.posts import PostViewSet
 from apps.scheduling.api.writing import HashtagSetViewSet, TemplateViewSet
@@ -15,6 +16,8 @@ router.register("accounts", AccountViewSet, "account")
 router.register("media", MediaViewSet, "media")
 router.register("posts", PostViewSet, "post")
 router.register("deliveries", DeliveryViewSet, "delivery")
+router.register("webhooks", EndpointViewSet, "webhook")
+router.register("webhook-messages", MessageViewSet, "hookmessage")
 router.register("templates", TemplateViewSet, "template")
 router.register("hashtag-sets", HashtagSetViewSet, "hashtag-set")
 
