@@ -18,7 +18,13 @@ from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import services
-from apps.scheduling.models import Endpoint, HashtagSet, Message, SocialAccount, Template
+from apps.scheduling.models import (
+    HashtagSet,
+    SocialAccount,
+    Template,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
 from tests.conftest import ApiOf
@@ -88,17 +94,17 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "post-send-back"): "scheduling.approve_post",
     ("get", "post-comments"): "scheduling.view_postcomment",
     ("post", "post-comments"): "scheduling.add_postcomment",
-    ("get", "webhook-list"): "scheduling.view_endpoint",
-    ("post", "webhook-list"): "scheduling.add_endpoint",
-    ("get", "webhook-detail"): "scheduling.view_endpoint",
-    ("put", "webhook-detail"): "scheduling.change_endpoint",
-    ("patch", "webhook-detail"): "scheduling.change_endpoint",
-    ("delete", "webhook-detail"): "scheduling.delete_endpoint",
-    ("post", "webhook-test"): "scheduling.change_endpoint",
-    ("post", "webhook-renew-secret"): "scheduling.change_endpoint",
-    ("get", "hookmessage-list"): "scheduling.view_message",
-    ("get", "hookmessage-detail"): "scheduling.view_message",
-    ("post", "hookmessage-replay"): "scheduling.change_message",
+    ("get", "webhook-list"): "scheduling.view_webhookendpoint",
+    ("post", "webhook-list"): "scheduling.add_webhookendpoint",
+    ("get", "webhook-detail"): "scheduling.view_webhookendpoint",
+    ("put", "webhook-detail"): "scheduling.change_webhookendpoint",
+    ("patch", "webhook-detail"): "scheduling.change_webhookendpoint",
+    ("delete", "webhook-detail"): "scheduling.delete_webhookendpoint",
+    ("post", "webhook-test"): "scheduling.change_webhookendpoint",
+    ("post", "webhook-renew-secret"): "scheduling.change_webhookendpoint",
+    ("get", "hookmessage-list"): "scheduling.view_webhookmessage",
+    ("get", "hookmessage-detail"): "scheduling.view_webhookmessage",
+    ("post", "hookmessage-replay"): "scheduling.change_webhookmessage",
     ("get", "template-list"): "scheduling.view_template",
     ("post", "template-list"): "scheduling.add_template",
     ("get", "template-detail"): "scheduling.view_template",
@@ -208,7 +214,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         ),
         by=None,
     )
-    hook = Endpoint.objects.create(name="Mine", url="https://example.org/hook")
+    hook = WebhookEndpoint.objects.create(name="Mine", url="https://example.org/hook")
     content = BytesIO()
     Image.new("RGB", (8, 6), "teal").save(content, "PNG")
     content.seek(0)
@@ -217,7 +223,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         "delivery": post.deliveries.get(),
         "account": wall,
         "webhook": hook,
-        "hookmessage": Message.objects.create(
+        "hookmessage": WebhookMessage.objects.create(
             endpoint=hook, event="delivery.missed", delivery=post.pk, body={}, state="failed"
         ),
         "template": Template.objects.create(name="Morning", text="Good morning"),

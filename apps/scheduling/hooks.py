@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import structlog
@@ -25,11 +25,11 @@ from django.utils import timezone
 
 from apps.core import alerts, http, webhooks
 from apps.core.keyring import KeyMissing
-from apps.scheduling.models import Delivery, Endpoint, Message
+from apps.scheduling.models import Delivery, WebhookEndpoint, WebhookMessage
 
 log = structlog.get_logger(__name__)
 
-Event = Endpoint.Event
+Event = WebhookEndpoint.Event
 OF_STATE: dict[str, str] = {
     Delivery.State.PUBLISHED: Event.PUBLISHED,
     Delivery.State.FAILED: Event.FAILED,
@@ -65,19 +65,19 @@ def note(changed: Iterable[tuple[Delivery, Mapping[str, Any]]]) -> None:
     told = [entry for entry in told if entry[2]]
     if not told:
         return
-    endpoints = list(Endpoint.objects.filter(is_active=True))
+    endpoints = list(WebhookEndpoint.objects.filter(is_active=True))
     messages = [
-        Message(endpoint=endpoint, event=name, delivery=each.pk, body=_body(each, new, name))
+        WebhookMessage(endpoint=endpoint, event=name, delivery=each.pk, body=_body(each, new, name))
         for each, new, name in told
         for endpoint in endpoints
         if _wants(endpoint, each, name)
     ]
     if messages:
-        Message.objects.bulk_create(messages)
+        WebhookMessage.objects.bulk_create(messages)
         transaction.on_commit(_wake, robust=True)
 
 
-def _wants(endpoint: Endpoint, delivery: Delivery, event: str) -> bool:
+def _wants(endpoint: WebhookEndpoint, delivery: Delivery, event: str) -> bool:
     mine = endpoint.persona_id in (None, delivery.account.persona_id)
     return mine and (not endpoint.events or event in endpoint.events)
 
@@ -149,21 +149,21 @@ def send_due(*, transport: httpx.BaseTransport | None = None) -> dict[str, int]:
     return counts
 
 
-def _claim() -> tuple[object, list[Message]]:
+def _claim() -> tuple[UUID, list[WebhookMessage]]:
     claim = uuid4()
-    due = Message.objects.due()
+    due = WebhookMessage.objects.due()
     if not due.exists():
         return claim, []
     with transaction.atomic():
         rows = due.select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
         chosen = [row.pk for row in rows.only("pk")[:BATCH]]
-        Message.objects.filter(pk__in=chosen, state=Message.State.WAITING).update(
+        WebhookMessage.objects.filter(pk__in=chosen, state=WebhookMessage.State.WAITING).update(
             claim=claim, lease_until=timezone.now() + LEASE
         )
-    return claim, list(Message.objects.filter(claim=claim).select_related("endpoint"))
+    return claim, list(WebhookMessage.objects.filter(claim=claim).select_related("endpoint"))
 
 
-def _post(client: httpx.Client, message: Message) -> Answer:
+def _post(client: httpx.Client, message: WebhookMessage) -> Answer:
     try:
         url, body = message.endpoint.url, json.dumps(message.body, ensure_ascii=False).encode()
         parts = urlsplit(url)
@@ -189,7 +189,7 @@ def _post(client: httpx.Client, message: Message) -> Answer:
         connections.close_all()
 
 
-def _record(claim: object, message: Message, answer: Answer) -> str:
+def _record(claim: UUID, message: WebhookMessage, answer: Answer) -> str:
     now = timezone.now()
     changes: dict[str, object] = {
         "claim": None,
@@ -201,24 +201,24 @@ def _record(claim: object, message: Message, answer: Answer) -> str:
     outcome = "again"
     if answer.taken:
         outcome = "delivered"
-        changes |= {"state": Message.State.DELIVERED, "delivered_at": now}
+        changes |= {"state": WebhookMessage.State.DELIVERED, "delivered_at": now}
     elif answer.status == 410 or message.tries >= len(WAITS):
         outcome = "given_up"
-        changes |= {"state": Message.State.FAILED}
+        changes |= {"state": WebhookMessage.State.FAILED}
     else:
         # A tenth of jitter: many messages that failed together do not come back together.
         changes |= {"due_at": now + WAITS[message.tries] * random.uniform(1, 1.1)}
     with transaction.atomic():
-        ours = Message.objects.filter(pk=message.pk, claim=claim)
+        ours = WebhookMessage.objects.filter(pk=message.pk, claim=claim)
         if not ours.update(**changes):
             return outcome
         _tell_endpoint(message.endpoint_id, answer)
     return outcome
 
 
-def _tell_endpoint(endpoint_id: object, answer: Answer) -> None:
+def _tell_endpoint(endpoint_id: UUID, answer: Answer) -> None:
     now = timezone.now()
-    row = Endpoint.objects.filter(pk=endpoint_id)
+    row = WebhookEndpoint.objects.filter(pk=endpoint_id)
     if answer.taken:
         row.exclude(failing_since=None).update(failing_since=None)
         return
@@ -236,5 +236,5 @@ def _tell_endpoint(endpoint_id: object, answer: Answer) -> None:
             key=f"webhook:{endpoint.pk}",
             title=f"Webhook switched off: {endpoint}",
             body=f"{why} Mend it and switch it on again; its messages can be sent anew.",
-            path=f"/admin/scheduling/endpoint/{endpoint.pk}/change/",
+            path=f"/admin/scheduling/webhookendpoint/{endpoint.pk}/change/",
         )

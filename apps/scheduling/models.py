@@ -11,23 +11,23 @@ from django.utils import timezone
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
-from apps.scheduling.models_hooks import Endpoint, Message
+from apps.scheduling.models_hooks import WebhookEndpoint, WebhookMessage
 from apps.scheduling.models_writing import HashtagSet, PostComment, Template
 
 __all__ = [
     "DAY",
     "Attempt",
     "Delivery",
-    "Endpoint",
     "HashtagSet",
     "Media",
-    "Message",
     "Post",
     "PostComment",
     "PostMedia",
     "SocialAccount",
     "Template",
     "WallPost",
+    "WebhookEndpoint",
+    "WebhookMessage",
 ]
 
 DAY = timedelta(days=1)

@@ -12,7 +12,7 @@ from apps.core.ids import uuid7
 from apps.personas.models import Persona
 
 
-class Endpoint(models.Model):
+class WebhookEndpoint(models.Model):
     """An address that is told what becomes of deliveries, by signed POST (Standard Webhooks)."""
 
     class Event(models.TextChoices):
@@ -46,19 +46,19 @@ class Endpoint(models.Model):
         return self.name
 
 
-class MessageQuerySet(models.QuerySet["Message"]):
+class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
     def due(self) -> Self:
         """What may be tried now: its time has come and nobody has it in hand."""
         now = timezone.now()
         return self.filter(
             Q(lease_until=None) | Q(lease_until__lte=now),
-            state=Message.State.WAITING,
+            state=WebhookMessage.State.WAITING,
             due_at__lte=now,
             endpoint__is_active=True,
         )
 
 
-class Message(models.Model):
+class WebhookMessage(models.Model):
     """One event for one endpoint: written with the event, sent afterwards, kept as a log."""
 
     class State(models.TextChoices):
@@ -67,8 +67,8 @@ class Message(models.Model):
         FAILED = "failed", "Given up"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="messages")
-    event = models.CharField(max_length=30, choices=Endpoint.Event)
+    endpoint = models.ForeignKey(WebhookEndpoint, models.CASCADE, related_name="messages")
+    event = models.CharField(max_length=30, choices=WebhookEndpoint.Event)
     # No foreign key: the log outlives a post that is deleted.
     delivery = models.UUIDField(db_index=True)
     body = models.JSONField()
@@ -82,7 +82,7 @@ class Message(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     delivered_at = models.DateTimeField(null=True, blank=True)
 
-    objects = MessageQuerySet.as_manager()
+    objects = WebhookMessageQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -11,7 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.scheduling import digest, hooks, publishing, recovery
-from apps.scheduling.models import Delivery, Message
+from apps.scheduling.models import Delivery, WebhookMessage
 
 log = structlog.get_logger(__name__)
 
@@ -147,8 +147,8 @@ def wake_webhooks() -> None:
 @shared_task(name="forget_old_webhooks")
 def forget_old_webhooks() -> int:
     """Delete messages that were settled more than 90 days ago."""
-    old = Message.objects.filter(created_at__lt=timezone.now() - MESSAGES_KEPT)
-    return old.exclude(state=Message.State.WAITING).delete()[0]
+    old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - MESSAGES_KEPT)
+    return old.exclude(state=WebhookMessage.State.WAITING).delete()[0]
 
 
 @shared_task(name="send_daily_digest")

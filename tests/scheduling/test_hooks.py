@@ -21,7 +21,7 @@ from apps.core import alerts
 from apps.core.models import Alert, AuditEntry
 from apps.personas.models import Persona
 from apps.scheduling import digest, hooking, hooks, publishing, recovery, services
-from apps.scheduling.models import Delivery, Endpoint, Message
+from apps.scheduling.models import Delivery, WebhookEndpoint, WebhookMessage
 from apps.scheduling.publishers.base import Permanent, Temporary, Unconfirmed
 from tests.scheduling.conftest import NetworkOf, Post
 
@@ -49,7 +49,7 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-def endpoint(db: None) -> Endpoint:
+def endpoint(db: None) -> WebhookEndpoint:
     return hooking.add_endpoint(name="Mine", url="https://hook.example/gator?t=1", by=None)[0]
 
 
@@ -61,14 +61,14 @@ def refuse(error: Exception) -> Callable[[Any], None]:
 
 
 def events() -> list[str]:
-    return list(Message.objects.order_by("created_at").values_list("event", flat=True))
+    return list(WebhookMessage.objects.order_by("created_at").values_list("event", flat=True))
 
 
 # -- What is told -------------------------------------------------------------------------------
 
 
 def test_a_message_is_signed_as_the_standard_says(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     delivery = due_post("keyed")
     publishing.publish([delivery.pk])
@@ -84,10 +84,12 @@ def test_a_message_is_signed_as_the_standard_says(
     signed = f"{number}.{stamp}.".encode() + request.content
     digest_ = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     assert request.headers["webhook-signature"] == f"v1,{digest_}"
-    assert Message.objects.get().state == "delivered"
+    assert WebhookMessage.objects.get().state == "delivered"
 
 
-def test_each_outcome_has_its_event(endpoint: Endpoint, due_post: Post, network: NetworkOf) -> None:
+def test_each_outcome_has_its_event(
+    endpoint: WebhookEndpoint, due_post: Post, network: NetworkOf
+) -> None:
     network("keyed").behave = refuse(Permanent("No."))
     publishing.publish([due_post("keyed").pk])
     network("blind").behave = refuse(Unconfirmed("Silence."))
@@ -98,16 +100,16 @@ def test_each_outcome_has_its_event(endpoint: Endpoint, due_post: Post, network:
     Delivery.objects.filter(pk=late.pk).update(too_late_at=timezone.now())
     recovery.reap()
     assert events() == ["delivery.failed", "delivery.needs_review", "delivery.missed"]
-    failed = Message.objects.get(event="delivery.failed")
+    failed = WebhookMessage.objects.get(event="delivery.failed")
     assert failed.body["data"]["error"] == "No."
     review = Delivery.objects.get(state="needs_review")
     services.resolve_delivery(review, answer="posted", url="https://there.example/", by=None)
-    told = Message.objects.get(event="delivery.published").body["data"]
+    told = WebhookMessage.objects.get(event="delivery.published").body["data"]
     assert told["url"] == "https://there.example/"
 
 
 def test_what_is_not_over_is_not_told(
-    endpoint: Endpoint, due_post: Post, network: NetworkOf
+    endpoint: WebhookEndpoint, due_post: Post, network: NetworkOf
 ) -> None:
     network("keyed").behave = refuse(Temporary("Later."))
     publishing.publish([due_post("keyed").pk])
@@ -122,11 +124,11 @@ def test_an_endpoint_hears_of_what_it_asked_for(
     hooking.add_endpoint(name="Off", url="https://o.example", is_active=False, by=None)
     hooking.add_endpoint(name="All", url="https://a.example", by=None)
     publishing.publish([due_post("keyed").pk])
-    assert Message.objects.get().endpoint.name == "All"
+    assert WebhookMessage.objects.get().endpoint.name == "All"
 
 
 def test_a_receiver_that_hangs_up_delays_no_post(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     def cut() -> httpx.Response:
         raise httpx.ReadError("cut")
@@ -135,30 +137,30 @@ def test_a_receiver_that_hangs_up_delays_no_post(
     publishing.publish([due_post("keyed").pk])
     assert receiver.send()["again"] == 1
     assert Delivery.objects.get().state == "published"
-    message = Message.objects.get()
+    message = WebhookMessage.objects.get()
     assert (message.state, message.tries, message.last_error) == ("waiting", 1, "ReadError")
     assert message.due_at > timezone.now()
 
 
 def test_it_is_tried_again_ever_more_rarely_and_then_given_up(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     receiver.answer = lambda: httpx.Response(500)
     publishing.publish([due_post("keyed").pk])
     with time_machine.travel(timezone.now(), tick=False) as clock:
         for wait in hooks.WAITS:
             receiver.send()
-            assert Message.objects.get().state == "waiting"
+            assert WebhookMessage.objects.get().state == "waiting"
             assert receiver.send() == {"delivered": 0, "again": 0, "given_up": 0}
             clock.shift(wait * 1.1 + timedelta(seconds=1))
         assert receiver.send()["given_up"] == 1
-    assert Message.objects.get().state == "failed"
+    assert WebhookMessage.objects.get().state == "failed"
     ids = {request.headers["webhook-id"] for request in receiver.got}
     assert (len(receiver.got), len(ids)) == (len(hooks.WAITS) + 1, 1)
 
 
 def test_one_that_is_gone_is_switched_off_and_people_are_told(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     receiver.answer = lambda: httpx.Response(410)
     publishing.publish([due_post("keyed").pk])
@@ -167,45 +169,43 @@ def test_one_that_is_gone_is_switched_off_and_people_are_told(
     assert not endpoint.is_active
     assert "410" in endpoint.disabled_why
     alert = Alert.objects.get(key=f"webhook:{endpoint.pk}")
-    assert alert.path == f"/admin/scheduling/endpoint/{endpoint.pk}/change/"
+    assert alert.path == f"/admin/scheduling/webhookendpoint/{endpoint.pk}/change/"
 
 
 def test_days_of_failure_switch_it_off_and_one_success_forgives(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     publishing.publish([due_post("keyed").pk])
     receiver.answer = lambda: httpx.Response(500)
     receiver.send()
-    endpoint.refresh_from_db()
-    assert endpoint.failing_since is not None
+    assert WebhookEndpoint.objects.exclude(failing_since=None).exists()
     receiver.answer = lambda: httpx.Response(200)
-    Message.objects.update(due_at=timezone.now())
+    WebhookMessage.objects.update(due_at=timezone.now())
     receiver.send()
-    endpoint.refresh_from_db()
-    assert endpoint.failing_since is None
-    Endpoint.objects.update(failing_since=timezone.now() - timedelta(days=4))
+    assert WebhookEndpoint.objects.filter(failing_since=None).exists()
+    WebhookEndpoint.objects.update(failing_since=timezone.now() - timedelta(days=4))
     receiver.answer = lambda: httpx.Response(500)
-    hooking.replay(Message.objects.get(), by=None)
+    hooking.replay(WebhookMessage.objects.get(), by=None)
     receiver.send()
     endpoint.refresh_from_db()
     assert not endpoint.is_active
 
 
 def test_a_worker_that_died_leaves_a_message_that_is_taken_up_again(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post
 ) -> None:
     publishing.publish([due_post("keyed").pk])
     hooks._claim()
     assert receiver.send()["delivered"] == 0
-    Message.objects.update(lease_until=timezone.now())
+    WebhookMessage.objects.update(lease_until=timezone.now())
     assert receiver.send()["delivered"] == 1
 
 
 def test_a_replay_is_the_same_message_again(
-    endpoint: Endpoint, receiver: Receiver, due_post: Post, api: APIClient
+    endpoint: WebhookEndpoint, receiver: Receiver, due_post: Post, api: APIClient
 ) -> None:
     publishing.publish([due_post("keyed").pk])
-    message = Message.objects.get()
+    message = WebhookMessage.objects.get()
     path = f"/api/v1/webhook-messages/{message.pk}/replay/"
     assert api.post(path).status_code == 409
     receiver.send()
@@ -225,7 +225,7 @@ def test_the_secret_is_shown_once(api: APIClient) -> None:
     path = f"/api/v1/webhooks/{made.json()['id']}/"
     assert "secret" not in api.get(path).json()
     renewed = api.post(f"{path}renew-secret/").json()["secret"]
-    row = Endpoint.objects.get()
+    row = WebhookEndpoint.objects.get()
     assert row.secret.open() == {"secret": renewed}
     assert renewed not in json.dumps(list(AuditEntry.objects.values("details")))
     test = api.post(f"{path}test/").json()
@@ -240,29 +240,31 @@ def test_the_secret_is_shown_once(api: APIClient) -> None:
 def test_nothing_travels_in_the_clear(api: APIClient, url: str) -> None:
     answer = api.post("/api/v1/webhooks/", {"name": "M", "url": url}, format="json")
     assert answer.status_code in (400, 422)
-    assert not Endpoint.objects.exists()
+    assert not WebhookEndpoint.objects.exists()
 
 
 def test_the_admin_adds_one_and_shows_its_log(
     as_kei: Client, receiver: Receiver, due_post: Post
 ) -> None:
     given = {"name": "Mine", "url": "https://hook.example/", "is_active": "on"}
-    page = as_kei.post("/admin/scheduling/endpoint/add/", given, follow=True).content.decode()
-    row = Endpoint.objects.get()
+    page = as_kei.post(
+        "/admin/scheduling/webhookendpoint/add/", given, follow=True
+    ).content.decode()
+    row = WebhookEndpoint.objects.get()
     assert row.secret.open()["secret"] in page
-    change = f"/admin/scheduling/endpoint/{row.pk}/change/"
+    change = f"/admin/scheduling/webhookendpoint/{row.pk}/change/"
     assert row.secret.open()["secret"] not in as_kei.get(change).content.decode()
     as_kei.post(change, {**given, "events": ["delivery.failed", "delivery.published"]})
-    assert set(Endpoint.objects.get().events) == {"delivery.failed", "delivery.published"}
+    assert set(WebhookEndpoint.objects.get().events) == {"delivery.failed", "delivery.published"}
     clear = as_kei.post(change, {**given, "url": "http://hook.example/"}).content.decode()
     assert "Use https" in clear
     publishing.publish([due_post("keyed").pk])
     receiver.send()
-    listed = as_kei.get("/admin/scheduling/message/").content.decode()
+    listed = as_kei.get("/admin/scheduling/webhookmessage/").content.decode()
     assert "Delivered" in listed
-    chosen = {"action": "replay", "_selected_action": [str(Message.objects.get().pk)]}
-    as_kei.post("/admin/scheduling/message/", chosen)
-    assert Message.objects.get().state == "waiting"
+    chosen = {"action": "replay", "_selected_action": [str(WebhookMessage.objects.get().pk)]}
+    as_kei.post("/admin/scheduling/webhookmessage/", chosen)
+    assert WebhookMessage.objects.get().state == "waiting"
 
 
 # -- The digest ---------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ class ImportForm(forms.Form):
 
     def parsed(self) -> bulk.Parsed | None:
         """What the file holds; None when it is none, which the form then shows."""
-        file = cast(UploadedFile, self.cleaned_data["file"])
+        file = cast("UploadedFile[bytes]", self.cleaned_data["file"])
         if (file.size or 0) > bulk.MOST_BYTES:
             self.add_error("file", f"Larger than {bulk.MOST_BYTES // 1_000_000} MB: split it.")
             return None

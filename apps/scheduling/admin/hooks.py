@@ -13,12 +13,12 @@ from apps.core.admin.base import ReadOnlyAdmin, StudioAdmin, acting
 from apps.core.errors import Refused
 from apps.core.shown import badge, when
 from apps.scheduling import hooking
-from apps.scheduling.models import Endpoint, Message
+from apps.scheduling.models import WebhookEndpoint, WebhookMessage
 
 TONES: dict[str, str] = {
-    Message.State.WAITING: "info",
-    Message.State.DELIVERED: "good",
-    Message.State.FAILED: "bad",
+    WebhookMessage.State.WAITING: "info",
+    WebhookMessage.State.DELIVERED: "good",
+    WebhookMessage.State.FAILED: "bad",
 }
 
 
@@ -26,7 +26,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     """A webhook as typed."""
 
     events = forms.MultipleChoiceField(
-        choices=Endpoint.Event.choices,
+        choices=WebhookEndpoint.Event.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="None ticked: all of them.",
@@ -42,7 +42,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
 
-@admin.register(Endpoint)
+@admin.register(WebhookEndpoint)
 class EndpointAdmin(StudioAdmin):
     """Addresses that are told what becomes of deliveries."""
 
@@ -54,18 +54,20 @@ class EndpointAdmin(StudioAdmin):
     actions = ("test_selected", "renew_secret")
 
     @display(description="Of")
-    def whose(self, row: Endpoint) -> str:
+    def whose(self, row: WebhookEndpoint) -> str:
         return row.persona.name if row.persona else "Every persona"
 
     @display(description="Health")
-    def health(self, row: Endpoint) -> Any:
+    def health(self, row: WebhookEndpoint) -> Any:
         if not row.is_active:
             return badge("bad" if row.disabled_at else "quiet", "Switched off", row.disabled_why)
         if row.failing_since:
             return badge("warn", "Failing", f"Since {row.failing_since:%Y-%m-%d %H:%M %Z}")
         return badge("good", "Working")
 
-    def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: Any) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: Any
+    ) -> None:
         if change:
             names = {name: form.cleaned_data[name] for name in form.changed_data}
             hooking.change_endpoint(obj, changes=names, by=acting(request))
@@ -76,7 +78,7 @@ class EndpointAdmin(StudioAdmin):
         self.message_user(request, words, messages.WARNING)
 
     @admin.action(description="Send a test", permissions=["change"])
-    def test_selected(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+    def test_selected(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         skipped = []
         for row in queryset:
             try:
@@ -86,14 +88,14 @@ class EndpointAdmin(StudioAdmin):
         self.say_skipped(request, "The log says what comes of it.", skipped)
 
     @admin.action(description="Give a new secret", permissions=["change"])
-    def renew_secret(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+    def renew_secret(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for row in queryset:
             secret = hooking.renew_secret(row, by=acting(request))
             words = f"{row}: its new secret, shown this once: {secret}"
             self.message_user(request, words, messages.WARNING)
 
 
-@admin.register(Message)
+@admin.register(WebhookMessage)
 class MessageAdmin(ReadOnlyAdmin):
     """The log: every message, its tries, and what the receiver said."""
 
@@ -108,26 +110,26 @@ class MessageAdmin(ReadOnlyAdmin):
     actions = ("replay",)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("scheduling.change_message"))
+        return bool(request.user.has_perm("scheduling.change_webhookmessage"))
 
     @display(description="State", ordering="state")
-    def state_(self, row: Message) -> Any:
+    def state_(self, row: WebhookMessage) -> Any:
         return badge(TONES[row.state], row.get_state_display(), row.last_error)
 
     @display(description="Last answer")
-    def last(self, row: Message) -> Any:
+    def last(self, row: WebhookMessage) -> Any:
         return row.last_status or row.last_error or "–"
 
     @display(description="Told", ordering="created_at")
-    def created(self, row: Message) -> Any:
+    def created(self, row: WebhookMessage) -> Any:
         return when(row.created_at)
 
     @display(description="Next try")
-    def next_try(self, row: Message) -> Any:
-        return when(row.due_at) if row.state == Message.State.WAITING else "–"
+    def next_try(self, row: WebhookMessage) -> Any:
+        return when(row.due_at) if row.state == WebhookMessage.State.WAITING else "–"
 
     @admin.action(description="Send again", permissions=["replay"])
-    def replay(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
+    def replay(self, request: HttpRequest, queryset: QuerySet[WebhookMessage]) -> None:
         done, skipped = 0, []
         for row in queryset:
             try:

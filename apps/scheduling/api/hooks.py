@@ -14,7 +14,7 @@ from apps.core.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import hooking
 from apps.scheduling.api.accounts import persona_of
-from apps.scheduling.models import Endpoint, Message
+from apps.scheduling.models import WebhookEndpoint, WebhookMessage
 
 
 class EndpointInput(Strict):
@@ -24,7 +24,7 @@ class EndpointInput(Strict):
     url = Link(max_length=500)
     persona = Id(required=False, allow_null=True, help_text="null: of every persona.")
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=Endpoint.Event.choices),
+        child=serializers.ChoiceField(choices=WebhookEndpoint.Event.choices),
         required=False,
         max_length=20,
         help_text="Empty: all.",
@@ -35,11 +35,11 @@ class EndpointInput(Strict):
         return persona_of(value) if value else None
 
 
-class EndpointOutput(serializers.ModelSerializer[Endpoint]):
+class EndpointOutput(serializers.ModelSerializer[WebhookEndpoint]):
     """A webhook, without its secret."""
 
     class Meta:
-        model = Endpoint
+        model = WebhookEndpoint
         fields = (
             "id",
             "name",
@@ -66,16 +66,17 @@ class NewEndpointOutput(EndpointOutput):
 
     secret = serializers.CharField(read_only=True)
 
-    class Meta(EndpointOutput.Meta):
+    class Meta:
+        model = WebhookEndpoint
         fields = (*EndpointOutput.Meta.fields, "secret")
         read_only_fields = fields
 
 
-class MessageOutput(serializers.ModelSerializer[Message]):
+class MessageOutput(serializers.ModelSerializer[WebhookMessage]):
     """One event told to one webhook, and what came of it."""
 
     class Meta:
-        model = Message
+        model = WebhookMessage
         fields = (
             "id",
             "endpoint",
@@ -104,7 +105,7 @@ class MessageOutput(serializers.ModelSerializer[Message]):
 class EndpointViewSet(Resource):
     """Webhooks: addresses that are told what becomes of deliveries."""
 
-    queryset = Endpoint.objects.all()
+    queryset = WebhookEndpoint.objects.all()
     serializer_class = output = EndpointOutput
     filterset_fields = ("persona", "is_active")
     needs: ClassVar[dict[str, str]] = {"renew_secret": "change", "test": "change"}
@@ -151,7 +152,7 @@ class EndpointViewSet(Resource):
 class MessageViewSet(ReadOnly):
     """The log of webhooks: every message with its tries, newest first."""
 
-    queryset = Message.objects.all()
+    queryset = WebhookMessage.objects.all()
     serializer_class = MessageOutput
     filterset_fields = ("endpoint", "event", "state", "delivery")
 
