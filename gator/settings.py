@@ -216,6 +216,7 @@ CELERY_TASK_ROUTES = dict.fromkeys(
         "reap_deliveries",
         "reconcile_deliveries",
         "batch_publish_content",
+        "remove_posts",
     ],
     {"queue": "publishing"},
 ) | dict.fromkeys(["write_reply", "reap_replies"], {"queue": "replies"})

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.core import audit
 from apps.core.errors import Refused, WrongState
 from apps.core.models import User
-from apps.scheduling import services
+from apps.scheduling import removing, services
 from apps.scheduling.models import Delivery, Post, PostComment
 
 State = Delivery.State
@@ -65,6 +65,8 @@ def _let_go(row: Post, *, by: User | None, action: str) -> None:
     waiting.filter(maybe_sent=True).update(state=State.UNCONFIRMED, due_at=now, changed_at=now)
     ids = list(waiting.values_list("pk", flat=True))
     waiting.update(state=State.SCHEDULED, changed_at=now)
+    # What it corrects is taken away first; until then it is held.
+    removing.begin_replacing(row.pk)
     audit.record(actor=by, action=action, about=row, revision=row.revision)
     services.wake_after_commit(ids, at=row.scheduled_at)
 

@@ -11,10 +11,9 @@ from apps.scheduling.models import Delivery, Media, Post
 # Further apart than this, a repetition is a habit and no mistake.
 APART = timedelta(days=30)
 State = Delivery.State
-# Whatever is in another state did not go out, and will not.
-COUNTS = [
-    each for each in State.values if each not in (State.CANCELLED, State.FAILED, State.MISSED)
-]
+# What did not go out and will not, or is no longer there.
+GONE = (State.CANCELLED, State.FAILED, State.MISSED, State.REMOVING, State.REMOVED)
+COUNTS = [each for each in State.values if each not in GONE]
 
 
 def fingerprint(post: Post, override: Mapping[str, Any], media: Sequence[Media]) -> str:

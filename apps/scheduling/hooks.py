@@ -35,6 +35,7 @@ OF_STATE: dict[str, str] = {
     Delivery.State.FAILED: Event.FAILED,
     Delivery.State.NEEDS_REVIEW: Event.NEEDS_REVIEW,
     Delivery.State.MISSED: Event.MISSED,
+    Delivery.State.REMOVED: Event.REMOVED,
 }
 # When a message is tried again: about a day and a quarter in all.
 WAITS = [

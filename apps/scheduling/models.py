@@ -61,6 +61,8 @@ class SocialAccount(models.Model):
     # A rate limit concerns the whole account: none of its posts goes out before this.
     wait_until = models.DateTimeField(null=True, blank=True, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When its access ends for good unless somebody connects it again; empty: no end is known.
+    access_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
     disclosure = models.CharField(
         max_length=10,
         choices=Disclosure,
@@ -238,6 +240,8 @@ class Delivery(models.Model):
         CANCELLED = "cancelled", "Cancelled"
         HELD = "held", "Held"
         MISSED = "missed", "Missed"
+        REMOVING = "removing", "Being removed"
+        REMOVED = "removed", "Removed"
 
     UNFINISHED: ClassVar[tuple[str, ...]] = (
         State.SCHEDULED,
@@ -279,6 +283,13 @@ class Delivery(models.Model):
     remote_id = models.CharField(max_length=500, blank=True, editable=False)
     remote_url = models.URLField(max_length=1_000, blank=True, editable=False)
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The delivery that this one corrects: held until that one is off its network.
+    replaces = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="corrections"
+    )
+    # When likes and replies were last asked for.
+    followed_at = models.DateTimeField(null=True, blank=True, editable=False)
     error_code = models.CharField(max_length=60, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -305,6 +316,12 @@ class Delivery(models.Model):
                 fields=["too_late_at"], name="deliveries_expiring", condition=Q(state="scheduled")
             ),
             models.Index(fields=["state", "-changed_at"], name="deliveries_by_state"),
+            models.Index(
+                fields=["due_at"], name="deliveries_leaving", condition=Q(state="removing")
+            ),
+            models.Index(
+                fields=["published_at"], name="deliveries_out", condition=Q(state="published")
+            ),
             models.Index(
                 fields=["account", "fingerprint"],
                 name="deliveries_by_fingerprint",
@@ -335,6 +352,7 @@ class Attempt(models.Model):
         UNCONFIRMED = "unconfirmed", "No answer"
         FOUND = "found", "Found on the network"
         ABSENT = "absent", "Not on the network"
+        REMOVED = "removed", "Removed from the network"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts")

@@ -22,10 +22,19 @@ from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import composing, duplicates, hooks, publishing, tasks, uploads
+from apps.scheduling import (
+    composing,
+    duplicates,
+    health,
+    hooks,
+    publishing,
+    removing,
+    tasks,
+    uploads,
+)
 from apps.scheduling.models import DAY, Attempt, Delivery, Media, Post, PostMedia, SocialAccount
 from apps.scheduling.networks import publishers
-from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
+from apps.scheduling.publishers.base import Receipt
 
 State = Delivery.State
 Approval = Post.Approval
@@ -299,6 +308,8 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             row.error = row.error_code = ""
             row.changed_at = timezone.now()
             row.save()
+        # A correction stays behind what it corrects.
+        removing.begin_replacing(fresh.pk)
         audit.record(actor=by, action="change post", about=fresh, approval=fresh.approval)
         ask_for_approval(fresh)
         wake_after_commit(
@@ -445,6 +456,8 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
         row = rows.select_for_update().select_related("post").first()
         if row is None:
             raise WrongState("This delivery is not held.")
+        if row.replaces is not None and row.replaces.state == State.REMOVING:
+            raise WrongState("It goes out by itself once what it corrects is gone.")
         limit = row.post.too_late_after
         if row.maybe_sent:
             # The database may be older than the network: what was due may have gone out.
@@ -499,24 +512,7 @@ def test_account(account: SocialAccount) -> SocialAccount:
     The account is then `working` with what the server said of its limits, or `reconnect`; a
     network that does not answer changes nothing but the detail.
     """
-    now = timezone.now()
-    changes: dict[str, Any] = {"tested_at": now}
-    try:
-        identity = publishers[account.network].test(composing.account_of(account))
-    except NeedsReconnect as error:
-        changes |= {"status": SocialAccount.Status.RECONNECT, "status_detail": str(error)[:500]}
-    except PublishError as error:
-        changes |= {"status_detail": str(error)[:500]}
-    else:
-        changes |= {
-            "status": SocialAccount.Status.WORKING,
-            "status_detail": f"Connected as {identity.handle}."[:500],
-            "facts": {**identity.facts, "remote_id": identity.remote_id, "url": identity.url},
-            "wait_until": None,
-        }
-    SocialAccount.objects.filter(pk=account.pk).update(**changes)
-    account.refresh_from_db()
-    return account
+    return health.test(account)
 
 
 # -- Media --------------------------------------------------------------------------------------

@@ -10,7 +10,15 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.scheduling import digest, hooks, publishing, recovery
+from apps.scheduling import (
+    digest,
+    following,
+    health,
+    hooks,
+    publishing,
+    recovery,
+    removing,
+)
 from apps.scheduling.models import Delivery, WebhookMessage
 
 log = structlog.get_logger(__name__)
@@ -155,3 +163,33 @@ def forget_old_webhooks() -> int:
 def send_daily_digest() -> bool:
     """Tell people what went out, what did not, what needs them, and what is next."""
     return digest.send()
+
+
+@shared_task(name="remove_posts")
+def remove_posts() -> None:
+    """Take off their networks what is to be removed, and send what waited for that."""
+    states = removing.remove_due()
+    gone = [pk for pk, state in states.items() if state == Delivery.State.REMOVED]
+    if gone:
+        corrections = Delivery.objects.filter(replaces__in=gone, state=Delivery.State.SCHEDULED)
+        wake(list(corrections.values_list("pk", flat=True)))
+
+
+def wake_removals() -> None:
+    """Hint that there are posts to remove; a dead broker is only logged."""
+    try:
+        remove_posts.apply_async(retry=False)
+    except Exception as error:
+        log.warning("removals wait for the next sweep", error=str(error))
+
+
+@shared_task(name="check_accounts")
+def check_accounts() -> int:
+    """Ask networks whether our accounts still work; tell people before their access ends."""
+    return health.check_accounts()
+
+
+@shared_task(name="follow_up_posts")
+def follow_up_posts() -> int:
+    """Fetch likes, shares and replies of what went out."""
+    return following.follow_due()

@@ -12,6 +12,7 @@ from apps.scheduling.publishers.base import (
     Identity,
     Limits,
     Outgoing,
+    Posted,
     Publisher,
     Receipt,
     Safety,
@@ -31,6 +32,8 @@ class StandIn(Publisher):
         self.behave: Callable[[Outgoing], Any] = lambda outgoing: None
         # Called after the post is there: a lost answer.
         self.answer: Callable[[Outgoing], Any] = lambda outgoing: None
+        # Called for each removal and may raise.
+        self.removal: Callable[[Posted], Any] = lambda posted: None
         self._lock = threading.Lock()
 
     def limits(self, account: Account) -> Limits:
@@ -49,6 +52,10 @@ class StandIn(Publisher):
         self.answer(outgoing)
         return Receipt(remote_id=outgoing.key, url=f"https://example.org/{outgoing.key}")
 
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        self.removal(posted)
+        self.there = [each for each in self.there if each[0] != posted.key]
+
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
         for key, text, at in self.there:
             if text == outgoing.full_text and at >= since:
@@ -60,6 +67,7 @@ class Blind(StandIn):
     """A network that neither knows keys nor lists posts."""
 
     find = Publisher.find
+    unpublish = Publisher.unpublish
 
     def __init__(self) -> None:
         super().__init__(safety="blind")

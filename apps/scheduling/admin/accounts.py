@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.keyring import KeyMissing
 from apps.core.shown import badge, when
-from apps.scheduling import overview, services
+from apps.scheduling import health, overview, services
 from apps.scheduling.admin.shown import STATUS_TONES, AccountNetworkFilter, network_label
 from apps.scheduling.models import Delivery, SocialAccount
 from apps.scheduling.networks import publishers
@@ -79,7 +79,7 @@ def _field_of(field: CredentialField, *, stored: bool) -> forms.CharField:
 class AccountAdmin(StudioAdmin):
     """Where personas speak, and whether the network lets them."""
 
-    list_display = ("handle", "persona", "network_", "health", "waiting", "tested")
+    list_display = ("handle", "persona", "network_", "health", "waiting", "tested", "access")
     list_filter = (
         AccountNetworkFilter,
         ("persona", RelatedDropdownFilter),
@@ -245,6 +245,8 @@ class AccountAdmin(StudioAdmin):
                 "waiting_deliveries": overview.waiting_on(account),
                 "may_test": self.has_change_permission(request, account),
                 "tested": when(account.tested_at),
+                "access_ends": when(account.access_ends_at) if account.access_ends_at else "",
+                "at_risk": health.at_risk(account),
                 "waits_until": when(account.wait_until) if _waits(account) else "",
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
@@ -264,6 +266,12 @@ class AccountAdmin(StudioAdmin):
     @display(description="Posts waiting", ordering="waiting_count")
     def waiting(self, account: Any) -> int:
         return int(account.waiting_count)
+
+    @display(description="Access ends", ordering="access_ends_at")
+    def access(self, account: SocialAccount) -> Any:
+        if account.access_ends_at is None:
+            return "–"
+        return when(account.access_ends_at)
 
     @display(description="Tested", ordering="tested_at")
     def tested(self, account: SocialAccount) -> Any:

@@ -29,6 +29,8 @@ STATE_TONES: dict[str, str] = {
     State.CANCELLED: "quiet",
     State.HELD: "warn",
     State.MISSED: "bad",
+    State.REMOVING: "info",
+    State.REMOVED: "quiet",
 }
 STATUS_TONES: dict[str, str] = {
     Status.UNTESTED: "quiet",
@@ -45,6 +47,7 @@ OUTCOME_TONES: dict[str, str] = {
     Outcome.UNCONFIRMED: "warn",
     Outcome.FOUND: "good",
     Outcome.ABSENT: "quiet",
+    Outcome.REMOVED: "quiet",
 }
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from apps.core.api import Resource, Shared
 from apps.core.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
-from apps.scheduling import keeping, services
+from apps.scheduling import health, keeping, services
 from apps.scheduling.models import SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Account, Publisher
@@ -72,6 +72,9 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
     """A persona's account on one network; its credentials never leave."""
 
     has_credentials = serializers.SerializerMethodField()
+    posts_at_risk = serializers.SerializerMethodField(
+        help_text="Waiting posts that are due after the account's access ends."
+    )
 
     class Meta:
         model = SocialAccount
@@ -88,9 +91,14 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
             "ai_label",
             "wait_until",
             "tested_at",
+            "access_ends_at",
+            "posts_at_risk",
             "created_at",
         )
         read_only_fields = fields
+
+    def get_posts_at_risk(self, account: SocialAccount) -> int:
+        return health.at_risk(account)
 
     def get_has_credentials(self, account: SocialAccount) -> bool:
         return bool(account.credentials)
@@ -175,6 +183,8 @@ class NetworkOutput(serializers.Serializer[Any]):
         help_text="keyed and listable networks never get a post twice; a blind one asks you.",
     )
     needs_server = serializers.BooleanField()
+    can_unpublish = serializers.BooleanField(help_text="Posts can be deleted there from here.")
+    can_follow_up = serializers.BooleanField(help_text="Likes and replies are fetched.")
     limits = LimitsOutput()
     credential_fields = CredentialFieldOutput(many=True)
 
@@ -214,6 +224,8 @@ def _described(name: str, publisher: Publisher) -> dict[str, Any]:
         "label": publisher.label,
         "safety": publisher.safety.value,
         "needs_server": publisher.needs_server,
+        "can_unpublish": publisher.can_unpublish,
+        "can_follow_up": publisher.can_follow_up,
         "limits": {
             "characters": limits.characters,
             "bytes": limits.bytes,

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.core.api import Resource
 from apps.core.serializers import Link, Strict
-from apps.scheduling import services
+from apps.scheduling import services, unpublishing
 from apps.scheduling.models import Attempt, Delivery
 from apps.scheduling.networks import publishers
 
@@ -61,6 +61,8 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
             "due_at",
             "too_late_at",
             "published_at",
+            "removed_at",
+            "replaces",
             "remote_id",
             "remote_url",
             "override",
@@ -113,6 +115,8 @@ class DeliveryFilter(filters.FilterSet):  # type: ignore[misc]
 @extend_schema_view(
     retry=extend_schema(request=None, responses=DeliveryOutput),
     hold=extend_schema(request=None, responses=DeliveryOutput),
+    unpublish=extend_schema(request=None, responses=DeliveryOutput),
+    mark_removed=extend_schema(request=None, responses=DeliveryOutput),
     release=extend_schema(request=None, responses=DeliveryOutput),
     resolve=extend_schema(request=Resolve, responses=DeliveryOutput),
 )
@@ -142,6 +146,16 @@ class DeliveryViewSet(Resource):
     def resolve(self, request: Request, pk: str) -> Response:
         """Settle a delivery that needs a decision."""
         return self._after(services.resolve_delivery, request, **self.read(request, Resolve))
+
+    @action(detail=True, methods=["post"])
+    def unpublish(self, request: Request, pk: str) -> Response:
+        """Have a published post removed from its network."""
+        return self._after(unpublishing.unpublish_delivery, request)
+
+    @action(detail=True, methods=["post"], url_path="mark-removed")
+    def mark_removed(self, request: Request, pk: str) -> Response:
+        """Note that somebody removed it by hand."""
+        return self._after(unpublishing.mark_removed, request)
 
     def _after(self, verb: Any, request: Request, **given: Any) -> Response:
         delivery = self.get_object()

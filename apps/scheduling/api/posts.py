@@ -1,5 +1,6 @@
 """Posts over HTTP."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.db.models import Exists, OuterRef, Prefetch
@@ -11,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.filters import MomentFilter
-from apps.scheduling import approving, keeping, services
+from apps.scheduling import approving, keeping, services, unpublishing
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
 from apps.scheduling.api.files import PostFiles
@@ -145,6 +146,8 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     destroy=extend_schema(responses={204: None}),
     cancel=extend_schema(request=None, responses=CountOutput),
     publish_now=extend_schema(request=None, responses=CountOutput),
+    unpublish=extend_schema(request=None, responses=CountOutput),
+    correct=extend_schema(request=PostInput, responses={201: PostOutput}),
     submit=extend_schema(request=None, responses=PostOutput),
     approve=extend_schema(request=ApproveInput, responses=PostOutput),
     send_back=extend_schema(request=SendBackInput, responses=PostOutput),
@@ -241,6 +244,22 @@ class PostViewSet(PostFiles):
         post, given = self.get_object(), self.read(request, CommentInput)
         row = approving.comment_on(post, text=given["text"], by=self.actor)
         return Response(CommentOutput(row).data, status=201)
+
+    @action(detail=True, methods=["post"])
+    def unpublish(self, request: Request, pk: str) -> Response:
+        """Have a post removed wherever it is out and can be removed from here."""
+        return self._counted(unpublishing.unpublish_post, request)
+
+    @action(detail=True, methods=["post"])
+    def correct(self, request: Request, pk: str) -> Response:
+        """Put a corrected post in place of one that is out: the old one is removed first."""
+        post = self.get_object()
+        given = PostInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        # A correction may well say the same, with another picture or hashtag.
+        draft = replace(given.draft(), allow_duplicate=True)
+        fresh = unpublishing.correct_and_repost(post, draft, by=self.actor)
+        return self.shown(fresh.pk, 201)
 
     def _counted(self, verb: Any, request: Request) -> Response:
         post = self.get_object()

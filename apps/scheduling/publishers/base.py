@@ -171,6 +171,38 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Posted:
+    """A post that is on its network: what we know of it there."""
+
+    key: str
+    remote_id: str
+    published_at: datetime
+    url: str = ""
+    pictures: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What somebody wrote under a post; `remote_id` is unique on the network."""
+
+    remote_id: str
+    text: str
+    author: str = ""
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Echo:
+    """How a post did so far: counts as the network tells them, and the replies it shows."""
+
+    likes: int = 0
+    comments: int = 0
+    shares: int = 0
+    replies: tuple[Reply, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Whom the credentials belong to, and what the server says of itself (`facts`)."""
 
@@ -319,3 +351,39 @@ class Publisher(ABC):
         Permanent says that the network will not tell us: then a person looks.
         """
         raise NotImplementedError(f"{self.label} cannot list its posts.")
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        """Delete the post there; one that is gone already is no error.
+
+        Deleting twice is deleting once, so whatever goes unanswered is simply asked again. Raises
+        Temporary, Permanent (the network will not) or NeedsReconnect.
+        """
+        raise NotImplementedError(f"{self.label} lets no program delete posts.")
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        """How the post did so far. Raises anything but Unconfirmed."""
+        raise NotImplementedError(f"{self.label} does not tell how posts did.")
+
+    @property
+    def can_unpublish(self) -> bool:
+        """Whether posts can be deleted there from here."""
+        return type(self).unpublish is not Publisher.unpublish
+
+    @property
+    def can_follow_up(self) -> bool:
+        """Whether likes and replies are fetched from there."""
+        return type(self).follow_up is not Publisher.follow_up
+
+
+def need_id(posted: Posted, label: str) -> str:
+    """The post's id there; Permanent where a person confirmed the post and gave none."""
+    if not posted.remote_id:
+        words = f"{label}: nobody knows its id there; delete it by hand."
+        raise Permanent(words, code="no_remote_id")
+    return posted.remote_id
+
+
+def count_of(value: Any) -> int:
+    """A stranger's number of likes and their like: nothing below zero, nothing that is none."""
+    sane = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
+    return value if sane else 0

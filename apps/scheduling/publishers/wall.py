@@ -11,6 +11,7 @@ from apps.scheduling.publishers.base import (
     Identity,
     Limits,
     Outgoing,
+    Posted,
     Publisher,
     Receipt,
     Safety,
@@ -51,6 +52,12 @@ class Wall(Publisher):
         except DatabaseError as error:
             raise Temporary(f"The Wall's database did not answer: {error}") from error
         return Receipt(remote_id=str(row.id), url=f"{self._page(account)}{row.id}/")
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        try:
+            WallPost.objects.filter(key=posted.key).delete()
+        except DatabaseError as error:
+            raise Temporary(f"The Wall's database did not answer: {error}") from error
 
     def _page(self, account: Account) -> str:
         return f"{settings.GATOR_PUBLIC_URL}/wall/{account.handle}/"

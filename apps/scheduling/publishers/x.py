@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -21,11 +21,13 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Problem,
     PublishError,
     Receipt,
     Safety,
     Temporary,
+    need_id,
 )
 from apps.scheduling.publishers.calling import wait_of, within
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
@@ -186,6 +188,11 @@ class X(OAuthPublisher):
                 return None
             query["pagination_token"] = str(following)
         raise Temporary("X: too many posts since to look them all through.", code="too_many_posts")
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        path = f"/2/tweets/{quote(need_id(posted, self.label), safe='')}"
+        gone = frozenset({"http_404", "resource-not-found"})
+        self.delete(gone, lambda: self._call(account, "DELETE", path))
 
     def _receipt(self, account: Account, number: str) -> Receipt:
         name = account.handle.strip().removeprefix("@")
