@@ -224,7 +224,11 @@ CELERY_TASK_ROUTES = dict.fromkeys(
 # few workers, and one alone claims posts.
 WORKERS = {"publish": (["publishing"], 16), "work": (["work", "replies"], 8)}
 if _database["ENGINE"] == "django.db.backends.postgresql":
-    WORKERS |= {"work": (["work"], 8), "replies": (["replies"], 8)}
+    WORKERS |= {
+        "publish2": WORKERS["publish"],
+        "work": (["work"], 8),
+        "replies": (["replies"], 8),
+    }
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ETA_TASK_LIMIT = 1_000

@@ -34,8 +34,9 @@ def account_of(row: SocialAccount, *, with_credentials: bool = True) -> Account:
 
 
 def _attachment(media: Media, *, marked: bool = False) -> Attachment:
-    """`marked`: its copy that says it was made with AI, in place of the file itself."""
-    file = disclosing.marked_copy(media).marked if marked else media.file
+    """`marked`: its copy that says it was made with AI, if it is there, in place of the file."""
+    marked = marked and bool(media.marked)
+    file = media.marked if marked else media.file
 
     def read() -> bytes:
         with file.open("rb") as opened:
@@ -106,8 +107,8 @@ def with_tags(tags: Sequence[str], added: Sequence[str]) -> list[str]:
 
 
 def media_of(post: Post) -> list[Media]:
-    """The post's media in their order; uses what was prefetched."""
-    return [each.media for each in post.postmedia_set.all()]
+    """The post's media in their order."""
+    return [each.media for each in post.attached]
 
 
 def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:
@@ -128,6 +129,27 @@ def freeze(delivery: Delivery, *, now: datetime) -> dict[str, Any]:
         "made_with_ai": told.media if pictures else told.text,
         "disclosed": told.as_json(),
     }
+
+
+def is_complete(delivery: Delivery) -> bool:
+    """Whether `complete` has nothing left to do."""
+    return not (linking.may_shorten(delivery.frozen) or _unmarked(delivery))
+
+
+def complete(delivery: Delivery) -> None:
+    """What sending needs beside the database: short links, marked copies of pictures.
+
+    It may call the network and writes files: never inside a transaction. Raises Permanent.
+    """
+    delivery.frozen = linking.shortened(delivery.frozen)
+    for media in _unmarked(delivery):
+        disclosing.marked_copy(media)
+
+
+def _unmarked(delivery: Delivery) -> list[Media]:
+    if not delivery.frozen.get("disclosed", {}).get("media"):
+        return []
+    return [media for media in media_of(delivery.post) if not media.marked]
 
 
 def outgoing_of(delivery: Delivery) -> Outgoing:

@@ -23,14 +23,20 @@ def of_campaign(link: str, *, network: str, campaign: str) -> str:
     return urlunsplit(parts._replace(query="&".join(part for part in (parts.query, added) if part)))
 
 
+def may_shorten(frozen: dict[str, Any]) -> bool:
+    """Whether there is a link that LINK_SHORTENER has not been asked about."""
+    return bool(settings.LINK_SHORTENER and frozen.get("link") and "plain_link" not in frozen)
+
+
 def shortened(frozen: dict[str, Any]) -> dict[str, Any]:
     """The frozen post with its link as LINK_SHORTENER makes it; it may call the network.
 
-    A hook that fails delays no post: the link then goes out as it is.
+    A hook that fails delays no post: the link then goes out as it is, and is not asked about again.
     """
-    link = frozen.get("link", "")
-    if not link or not settings.LINK_SHORTENER:
+    if not may_shorten(frozen):
         return frozen
+    link = frozen["link"]
+    asked = {**frozen, "plain_link": link}
     try:
         short = import_string(settings.LINK_SHORTENER)(link)
         if not isinstance(short, str) or not short.startswith(("https://", "http://")):
@@ -39,5 +45,5 @@ def shortened(frozen: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"The hook's address is longer than {LONGEST:,} characters.")
     except Exception as error:
         log.warning("link not shortened", error=f"{type(error).__name__}: {error}")
-        return frozen
-    return {**frozen, "link": short, "text": frozen["text"].replace(link, short)}
+        return asked
+    return {**asked, "link": short, "text": frozen["text"].replace(link, short)}

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
@@ -178,6 +179,11 @@ class Post(models.Model):
     def __str__(self) -> str:
         return self.text[:60] or self.link or "(media only)"
 
+    @cached_property
+    def attached(self) -> "list[PostMedia]":
+        """Its media in their order; for many posts, `Prefetch(..., to_attr="attached")`."""
+        return list(self.postmedia_set.select_related("media"))
+
     @property
     def too_late_at(self) -> datetime | None:
         return None if self.too_late_after is None else self.scheduled_at + self.too_late_after
@@ -214,6 +220,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             Q(account__wait_until=None) | Q(account__wait_until__lte=now),
             account__status__in=[SocialAccount.Status.UNTESTED, SocialAccount.Status.WORKING],
             account__persona__is_active=True,
+        )
+
+    def with_content(self) -> Self:
+        """With all that composing needs; most rows share a persona and an account, so those are
+        one object each."""
+        places = PostMedia.objects.select_related("media")
+        return self.select_related("post").prefetch_related(
+            "account",
+            "post__persona",
+            models.Prefetch("post__postmedia_set", places, to_attr="attached"),
         )
 
     def too_late(self, now: datetime) -> Self:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.personas import services as personas
-from apps.scheduling import composing, hooks, publishing, retrying
+from apps.scheduling import composing, hooks, outcomes, retrying
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
@@ -95,7 +95,7 @@ def _give_up_the_late(now: datetime) -> int:
                 hooks.note([(delivery, {**changes, "error": why})])
         if given_up:
             missed += 1
-            publishing.tell_people(delivery, State.MISSED, why=why)
+            outcomes.tell_people(delivery, State.MISSED, why=why)
     return missed
 
 
@@ -139,11 +139,7 @@ def _claim() -> tuple[UUID, list[Delivery]]:
         Delivery.objects.filter(pk__in=chosen, state=State.UNCONFIRMED).update(
             claim=claim, lease_until=now + settings.PUBLISHING_LEASE
         )
-    claimed = (
-        Delivery.objects.filter(claim=claim)
-        .select_related("post__persona", "account")
-        .prefetch_related("post__postmedia_set__media", "attempts")
-    )
+    claimed = Delivery.objects.filter(claim=claim).with_content().prefetch_related("attempts")
     return claim, list(claimed)
 
 
@@ -211,7 +207,7 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
     finding: tuple[str, str] | None = None
     why = ""
     if isinstance(answer, Receipt):
-        changes = publishing.as_published(answer, now)
+        changes = outcomes.as_published(answer, now)
         finding = (Attempt.Outcome.FOUND, f"It is there: {answer.url or answer.remote_id}")
     elif answer is None:
         changes = {"state": State.SCHEDULED, "maybe_sent": False, "due_at": now}
@@ -247,7 +243,7 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
                 detail=finding[1],
             )
         if isinstance(answer, Receipt):
-            personas.remember([publishing.memory(delivery, answer, now)])
+            personas.remember([outcomes.memory(delivery, answer, now)])
         hooks.note([(delivery, {**changes, "state": state})])
-    publishing.tell_people(delivery, state, why)
+    outcomes.tell_people(delivery, state, why)
     return state

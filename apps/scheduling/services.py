@@ -27,7 +27,7 @@ from apps.scheduling import (
     duplicates,
     health,
     hooks,
-    publishing,
+    outcomes,
     removing,
     tasks,
     uploads,
@@ -403,11 +403,11 @@ def resolve_delivery(
         if row is None:
             raise WrongState("This delivery does not wait for a decision.")
         if answer == "posted":
-            changes = publishing.as_published(Receipt(remote_id="", url=url), now)
+            changes = outcomes.as_published(Receipt(remote_id="", url=url), now)
             waiting.update(**changes)
             hooks.note([(row, changes)])
             row.refresh_from_db()
-            personas.remember([publishing.memory(row, Receipt(remote_id="", url=url), now)])
+            personas.remember([outcomes.memory(row, Receipt(remote_id="", url=url), now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
             send_soon(waiting, about=row, by=by, action="post again")

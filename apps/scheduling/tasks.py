@@ -23,8 +23,8 @@ from apps.scheduling.models import Delivery, WebhookMessage
 
 log = structlog.get_logger(__name__)
 
-# The sweep comes every 2 s and wakes what is due until well after the next one.
-LOOKAHEAD = timedelta(seconds=5)
+# The sweep comes every 2 s and wakes what is due until a little after the next one.
+LOOKAHEAD = timedelta(seconds=3)
 # Deliveries due within this of each other share a wake-up; the last of them sets its time.
 TOGETHER = timedelta(milliseconds=50)
 # A huge backlog is woken in parts, so that the queue never holds more than a few seconds of work.

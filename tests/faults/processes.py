@@ -104,7 +104,7 @@ class House:
 
     def publisher(self, number: int = 1) -> Process:
         name = f"publish{number}"
-        queue = ["-Q", "publishing", "-P", "threads", "-c", "8", "-n", f"{name}@%h"]
+        queue = ["-Q", "publishing", "-P", "threads", "-c", "16", "-n", f"{name}@%h"]
         return self.add(name, [*CELERY, "worker", *queue, *QUIET])
 
     def worker(self) -> Process:

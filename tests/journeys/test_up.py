@@ -18,7 +18,7 @@ from tests.settings import TESTS_DATABASE
 from tests.studio import ROOT, Studio
 
 NewStudio = Callable[[], Studio]
-WORKERS = {"publish", "work"} | ({"replies"} if TESTS_DATABASE == "postgres" else set())
+WORKERS = {"publish", "work"} | ({"publish2", "replies"} if TESTS_DATABASE == "postgres" else set())
 
 
 def _eventually(holds: Callable[[], Any], seconds: float) -> float:

@@ -20,6 +20,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "keyed": {"BACKEND": "tests.scheduling.standin.StandIn", "OPTIONS": {"safety": "keyed"}},
     "listable": {"BACKEND": "tests.scheduling.standin.StandIn", "OPTIONS": {"safety": "listable"}},
     "blind": {"BACKEND": "tests.scheduling.standin.Blind"},
+    "uploading": {"BACKEND": "tests.scheduling.standin.Uploading"},
 }
 
 NetworkOf = Callable[[str], StandIn]

@@ -1,7 +1,7 @@
 """A network in this process that does what a test tells it, with the three kinds of safety."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,8 @@ class StandIn(Publisher):
         self.answer: Callable[[Outgoing], Any] = lambda outgoing: None
         # Called for each removal and may raise.
         self.removal: Callable[[Posted], Any] = lambda posted: None
+        # Called while it uploads, where it does.
+        self.upload: Callable[[Outgoing], Any] = lambda outgoing: None
         self._lock = threading.Lock()
 
     def limits(self, account: Account) -> Limits:
@@ -71,3 +73,13 @@ class Blind(StandIn):
 
     def __init__(self) -> None:
         super().__init__(safety="blind")
+
+
+class Uploading(StandIn):
+    """A network that takes something beforehand."""
+
+    def prepare(
+        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        self.upload(outgoing)
+        return {"uploaded": True}

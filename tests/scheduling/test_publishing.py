@@ -12,7 +12,7 @@ from pytest_django import Settings
 from apps.core.models import Alert
 from apps.personas import services as personas
 from apps.personas.models import Publication
-from apps.scheduling import publishing, recovery
+from apps.scheduling import publishing, recovery, sending
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.publishers.base import (
     NeedsReconnect,
@@ -81,13 +81,30 @@ def test_a_wake_up_a_little_early_waits_for_the_moment(due_post: Post, network: 
     assert delivery.attempts.get().started_at >= due_at
 
 
+def test_a_network_that_hangs_holds_up_no_other(due_post: Post, network: NetworkOf) -> None:
+    hung, asked = threading.Event(), threading.Event()
+
+    def hang(outgoing: Outgoing) -> None:
+        asked.set()
+        hung.wait(20)
+
+    network("blind").behave = hang
+    slow = sending.in_thread(publishing.publish, [due_post("blind").pk])
+    assert asked.wait(5)
+    quick = due_post("keyed")
+    assert publishing.publish([quick.pk]) == {quick.pk: State.PUBLISHED}
+    assert not slow.done()
+    hung.set()
+    assert list(slow.result().values()) == [State.PUBLISHED]
+
+
 def test_two_workers_claiming_at_once_send_once(due_post: Post, network: NetworkOf) -> None:
     deliveries = [due_post("keyed", text=f"Post {number}") for number in range(20)]
     barrier = threading.Barrier(4)
 
     def worker() -> None:
         barrier.wait()
-        publishing._in_thread(publishing.publish)
+        sending.in_thread(publishing.publish).result()
 
     threads = [threading.Thread(target=worker) for _ in range(4)]
     for thread in threads:
@@ -320,42 +337,54 @@ def test_a_refusal_after_a_lost_answer_is_not_called_failed(
 # -- Dead workers -------------------------------------------------------------------------------
 
 
-def test_a_worker_that_died_before_sending_leaves_a_scheduled_post(due_post: Post) -> None:
-    delivery = due_post("keyed")
-    publishing._claim(None)
-    assert recovery.reap()["released"] == 0
-    expire_lease(delivery)
-    assert recovery.reap()["released"] == 1
+def test_a_worker_that_died_while_uploading_leaves_a_scheduled_post(
+    due_post: Post, network: NetworkOf
+) -> None:
+    delivery = due_post("uploading")
+
+    def die(outgoing: Outgoing) -> None:
+        assert state_of(delivery) == State.CLAIMED
+        assert recovery.reap()["released"] == 0
+        expire_lease(delivery)
+        assert recovery.reap()["released"] == 1
+
+    network("uploading").upload = die
+    # It comes back to life afterwards: its claim is lost, so it sends nothing.
+    assert publishing.publish() == {}
+    assert network("uploading").calls == []
     assert state_of(delivery) == State.SCHEDULED
 
 
 def test_a_worker_that_died_while_sending_leaves_an_unconfirmed_post(due_post: Post) -> None:
     delivery = due_post("keyed")
-    claim, claimed = publishing._claim(None)
-    job = publishing._prepare(claim, claimed[0])
-    assert isinstance(job, publishing.Job)
-    publishing._begin(claim, [job])
+    publishing._claim(Delivery.objects.all())
     expire_lease(delivery)
     recovery.reap()
     assert state_of(delivery) == State.UNCONFIRMED
     assert outcomes(delivery) == ["unconfirmed"]
 
 
-def test_a_worker_that_lost_its_claim_does_not_send(due_post: Post, network: NetworkOf) -> None:
+def test_a_worker_whose_claim_another_took_does_not_send(
+    due_post: Post, network: NetworkOf
+) -> None:
+    delivery = due_post("uploading")
+
+    def lose(outgoing: Outgoing) -> None:
+        Delivery.objects.filter(pk=delivery.pk).update(claim=uuid4())
+
+    network("uploading").upload = lose
+    assert publishing.publish() == {}
+    assert network("uploading").calls == []
+
+
+def test_a_worker_that_slept_too_long_does_not_send(
+    due_post: Post, network: NetworkOf, settings: Settings
+) -> None:
     delivery = due_post("keyed")
-    claim, claimed = publishing._claim(None)
-    job = publishing._prepare(claim, claimed[0])
-    assert isinstance(job, publishing.Job)
-    Delivery.objects.filter(pk=delivery.pk).update(claim=uuid4())
-    assert publishing._begin(claim, [job]) == []
-
-
-def test_a_worker_that_slept_too_long_does_not_send(due_post: Post, network: NetworkOf) -> None:
-    claim, claimed = publishing._claim([due_post("keyed").pk])
-    job = publishing._prepare(claim, claimed[0])
-    assert isinstance(job, publishing.Job)
-    assert isinstance(publishing._send(job, send_before=0.0), Temporary)
+    settings.PUBLISHING_LEASE = timedelta(0)
+    assert publishing.publish() == {delivery.pk: State.SCHEDULED}
     assert network("keyed").calls == []
+    assert outcomes(delivery) == ["temporary"]
 
 
 def test_a_receipt_that_comes_after_the_reaper_is_believed(

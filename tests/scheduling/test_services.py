@@ -218,7 +218,7 @@ def test_releasing_a_future_post_simply_schedules_it(
 
 def test_holding_twice_changes_nothing_more(due_post: DuePost) -> None:
     delivery = due_post("keyed")
-    publishing._claim(None)
+    publishing._claim(Delivery.objects.all())
     expire_lease(delivery)
     services.hold_unfinished()
     services.hold_unfinished()
