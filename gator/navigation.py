@@ -20,6 +20,10 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Deliveries", "send", "scheduling_delivery"),
         ("Accounts", "hub", "scheduling_socialaccount"),
         ("Media", "image", "scheduling_media"),
+        ("Webhooks", "webhook", "scheduling_webhookendpoint"),
+        ("Webhook log", "receipt_long", "scheduling_webhookmessage"),
+        ("Templates", "draft", "scheduling_template"),
+        ("Hashtag sets", "tag", "scheduling_hashtagset"),
     ],
     "Personas": [
         ("Personas", "face", "personas_persona"),

@@ -220,6 +220,7 @@ CELERY_TASK_ROUTES = dict.fromkeys(
         "reap_deliveries",
         "reconcile_deliveries",
         "batch_publish_content",
+        "remove_posts",
     ],
     {"queue": "publishing"},
 ) | dict.fromkeys(["write_reply", "reap_replies"], {"queue": "replies"})
@@ -271,6 +272,8 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "matrix": {"BACKEND": "apps.scheduling.publishers.matrix.Matrix"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
+# A function `address -> shorter address` that posts' links go through, as in my_links.shorten.
+LINK_SHORTENER = env.text("LINK_SHORTENER")
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a
 # silent call its request may still be on the way.
 PUBLISHING_LEASE = timedelta(seconds=90)

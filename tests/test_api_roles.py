@@ -19,7 +19,15 @@ from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
 from apps.scheduling import planning, services
-from apps.scheduling.models import DAY, Evergreen, SocialAccount
+from apps.scheduling.models import (
+    DAY,
+    Evergreen,
+    HashtagSet,
+    SocialAccount,
+    Template,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 from apps.scheduling.recurrence import Rule
 from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
@@ -102,8 +110,44 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("get", "evergreen-detail"): "scheduling.view_evergreen",
     ("patch", "evergreen-detail"): "scheduling.change_evergreen",
     ("delete", "evergreen-detail"): "scheduling.delete_evergreen",
+    ("post", "post-import-file"): "scheduling.add_post",
+    ("get", "post-export-csv"): "scheduling.view_post",
+    ("get", "post-export-json"): "scheduling.view_post",
+    ("post", "post-batch"): "scheduling.change_post",
+    ("post", "post-submit"): "scheduling.change_post",
+    ("post", "post-approve"): "scheduling.approve_post",
+    ("post", "post-send-back"): "scheduling.approve_post",
+    ("get", "post-comments"): "scheduling.view_postcomment",
+    ("post", "post-comments"): "scheduling.add_postcomment",
+    ("get", "webhook-list"): "scheduling.view_webhookendpoint",
+    ("post", "webhook-list"): "scheduling.add_webhookendpoint",
+    ("get", "webhook-detail"): "scheduling.view_webhookendpoint",
+    ("put", "webhook-detail"): "scheduling.change_webhookendpoint",
+    ("patch", "webhook-detail"): "scheduling.change_webhookendpoint",
+    ("delete", "webhook-detail"): "scheduling.delete_webhookendpoint",
+    ("post", "webhook-test"): "scheduling.change_webhookendpoint",
+    ("post", "webhook-renew-secret"): "scheduling.change_webhookendpoint",
+    ("get", "hookmessage-list"): "scheduling.view_webhookmessage",
+    ("get", "hookmessage-detail"): "scheduling.view_webhookmessage",
+    ("post", "hookmessage-replay"): "scheduling.change_webhookmessage",
+    ("get", "template-list"): "scheduling.view_template",
+    ("post", "template-list"): "scheduling.add_template",
+    ("get", "template-detail"): "scheduling.view_template",
+    ("put", "template-detail"): "scheduling.change_template",
+    ("patch", "template-detail"): "scheduling.change_template",
+    ("delete", "template-detail"): "scheduling.delete_template",
+    ("get", "hashtag-set-list"): "scheduling.view_hashtagset",
+    ("post", "hashtag-set-list"): "scheduling.add_hashtagset",
+    ("get", "hashtag-set-detail"): "scheduling.view_hashtagset",
+    ("put", "hashtag-set-detail"): "scheduling.change_hashtagset",
+    ("patch", "hashtag-set-detail"): "scheduling.change_hashtagset",
+    ("delete", "hashtag-set-detail"): "scheduling.delete_hashtagset",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
+    ("post", "post-unpublish"): "scheduling.change_post",
+    ("post", "post-correct"): "scheduling.change_post",
+    ("post", "delivery-unpublish"): "scheduling.change_delivery",
+    ("post", "delivery-mark-removed"): "scheduling.change_delivery",
     ("post", "delivery-retry"): "scheduling.change_delivery",
     ("post", "delivery-hold"): "scheduling.change_delivery",
     ("post", "delivery-release"): "scheduling.change_delivery",
@@ -150,7 +194,11 @@ ALLOWED: dict[tuple[str, str], str] = {
 
 
 # Forms with a file have a test of their own.
-UPLOADS = {("post", "media-list"), ("post", "comment-import-file")}
+UPLOADS = {
+    ("post", "media-list"),
+    ("post", "comment-import-file"),
+    ("post", "post-import-file"),
+}
 
 
 def _methods(callback: Any) -> list[str]:
@@ -195,6 +243,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         ),
         by=None,
     )
+    hook = WebhookEndpoint.objects.create(name="Mine", url="https://example.org/hook")
     content = BytesIO()
     Image.new("RGB", (8, 6), "teal").save(content, "PNG")
     content.seek(0)
@@ -215,6 +264,12 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
             by=None,
         ),
         "account": wall,
+        "webhook": hook,
+        "hookmessage": WebhookMessage.objects.create(
+            endpoint=hook, event="delivery.missed", delivery=post.pk, body={}, state="failed"
+        ),
+        "template": Template.objects.create(name="Morning", text="Good morning"),
+        "hashtag": HashtagSet.objects.create(name="Film", hashtags=["35mm"]),
         "media": services.add_media(content, size=1, by=None),
         "persona": luna,
         "fact": Fact.objects.create(persona=luna, text="She likes fog."),
@@ -252,7 +307,18 @@ def path_of(name: str, rows: dict[str, Any]) -> str:
     needs_id = name.endswith("-detail") or (
         thing in rows
         and not name.endswith(
-            ("-list", "-check", "-schedule", "-preview", "-queue", "-import-file", "-drift")
+            (
+                "-list",
+                "-check",
+                "-schedule",
+                "-preview",
+                "-queue",
+                "-import-file",
+                "-drift",
+                "-export-csv",
+                "-export-json",
+                "-batch",
+            )
         )
     )
     return reverse(name, args=[rows[thing].pk] if needs_id else [])
@@ -301,7 +367,11 @@ def test_uploads_follow_the_same_rule(fan: User, sam: User, kei: User, api_of: A
     def call(user: User | None, path: str) -> int:
         return int(api_of(user).post(path, {}, format="multipart").status_code)
 
-    for path in ("/api/v1/media/", "/api/v1/sentiment/comments/import/"):
+    for path in (
+        "/api/v1/media/",
+        "/api/v1/posts/import/",
+        "/api/v1/sentiment/comments/import/",
+    ):
         found = [call(user, path) for user in (None, fan, sam, kei)]
         assert found == [401, 403, 403, 400], path
 

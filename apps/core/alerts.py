@@ -32,6 +32,11 @@ def alert(*, key: str, title: str, body: str = "", path: str = "", level: str = 
     transaction.on_commit(partial(_enqueue, str(row.pk)), robust=True)
 
 
+def was_raised(key: str) -> bool:
+    """Whether people were ever told of this, as far back as alerts are kept."""
+    return Alert.objects.filter(key=key).exists()
+
+
 def _enqueue(alert_id: str) -> None:
     # Named, not imported: tasks call this module, nothing looks back up.
     from celery import current_app

@@ -9,6 +9,10 @@ class Refused(Exception):
         self.problems = problems
 
 
+class Duplicate(Refused):
+    """The same is there already; asking again with the override does it all the same."""
+
+
 class WrongState(Refused):
     """The thing exists, but is in no state in which this can be done."""
 

@@ -20,7 +20,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from apps.core.errors import Refused, WrongState
+from apps.core.errors import Duplicate, Refused, WrongState
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "This address does not take that method"),
     "not_acceptable": (406, "No such format"),
     "wrong_state": (409, "Not possible in its present state"),
+    "duplicate": (409, "The same is there already"),
     "in_use": (409, "Something else needs it"),
     "conflict": (409, "Somebody else was faster"),
     "still_running": (409, "The first request with this key is still running"),
@@ -87,6 +88,8 @@ def typed(response: Response, request: Any) -> Response:
 
 def _respond(error: Exception) -> Response:
     match error:
+        case Duplicate():
+            return problem("duplicate", str(error), errors=_listed(error))
         case WrongState():
             return problem("wrong_state", str(error), errors=_listed(error))
         case Refused():

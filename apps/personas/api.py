@@ -57,6 +57,8 @@ class PersonaSerializer(StrictModel):
             "avatar",
             "call_human_below",
             "is_active",
+            "made_with_ai",
+            "needs_approval",
             "hold",
             "created_at",
         )

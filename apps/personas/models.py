@@ -60,6 +60,14 @@ class Persona(models.Model):
         "stops there and a person is called. Empty: never.",
     )
     is_active = models.BooleanField(default=True, help_text="Inactive personas publish nothing.")
+    made_with_ai = models.BooleanField(
+        "made with AI",
+        default=True,
+        help_text="What its posts say of their text and pictures unless the post says otherwise.",
+    )
+    needs_approval = models.BooleanField(
+        default=False, help_text="Its posts go out only once somebody who may has approved them."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = PersonaQuerySet.as_manager()

@@ -69,6 +69,11 @@ def remember(published: Iterable[Published]) -> None:
     )
 
 
+def forget(source_ids: Iterable[UUID]) -> None:
+    """Take back what was remembered: it is no longer published."""
+    Publication.objects.filter(source_id__in=list(source_ids)).delete()
+
+
 def test_voice(*, persona: Persona) -> tuple[bool, str]:
     """Try the persona's voice; whether it works, and one sentence about it."""
     chosen = speaking.settings_of(persona)

@@ -8,11 +8,15 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from apps.core import alerts
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.scheduling import composing
+from apps.scheduling import composing, duplicates
 from apps.scheduling.models import DAY, Delivery, Media, Post, PostMedia, SocialAccount
 from apps.scheduling.networks import publishers
+
+State = Delivery.State
+Approval = Post.Approval
 
 # A time that was "now" when somebody pressed the button is not yet the past.
 GRACE = timedelta(minutes=1)
@@ -44,6 +48,14 @@ class Draft:
     # Per account id: its own text, link, hashtags, or texts of the following parts.
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     too_late_after: timedelta | None = DAY
+    campaign: str = ""
+    # False refuses what the account has said within 30 days or is about to say.
+    allow_duplicate: bool = True
+    # True keeps it a draft, False hands a draft in; None leaves it to persona and post.
+    as_draft: bool | None = None
+    # Whether they were made with AI; None is as the persona has it.
+    text_by_ai: bool | None = None
+    media_by_ai: bool | None = None
 
     @property
     def all_media(self) -> list[Sequence[Media]]:
@@ -105,6 +117,7 @@ def _part_problems(post: Post, override: dict[str, Any]) -> list[tuple[str, str,
 
 def post_of(draft: Draft, *, by: User | None) -> Post:
     """The draft as a row that is not stored."""
+    usual = draft.persona.made_with_ai
     return Post(
         persona=draft.persona,
         text=draft.text,
@@ -113,8 +126,50 @@ def post_of(draft: Draft, *, by: User | None) -> Post:
         parts=[{"text": part.text} for part in draft.parts],
         scheduled_at=draft.scheduled_at,
         too_late_after=draft.too_late_after,
+        campaign=draft.campaign,
+        text_by_ai=usual if draft.text_by_ai is None else draft.text_by_ai,
+        media_by_ai=usual if draft.media_by_ai is None else draft.media_by_ai,
         created_by=by,
     )
+
+
+def new_post(draft: Draft, *, by: User | None) -> Post:
+    """The draft as an unsaved post that stands where it may with those who approve."""
+    post = post_of(draft, by=by)
+    set_approval(post, approval_of(draft, before=None), by=by)
+    return post
+
+
+def approval_of(draft: Draft, *, before: Post | None) -> Post.Approval:
+    """Where a post stands with its new content: what was approved before is asked about anew."""
+    if draft.as_draft or (before and before.approval == Approval.DRAFT and draft.as_draft is None):
+        return Approval.DRAFT
+    return Approval.IN_REVIEW if draft.persona.needs_approval else Approval.APPROVED
+
+
+def set_approval(post: Post, approval: Post.Approval, *, by: User | None) -> None:
+    """Write where a post stands, and by whose leave."""
+    approved = approval == Approval.APPROVED
+    post.approval = approval
+    post.approved_by = by if approved else None
+    post.approved_at = timezone.now() if approved else None
+
+
+def waiting_state(post: Post) -> Delivery.State:
+    """The state of what has not gone out: only what is approved may be claimed."""
+    return State.SCHEDULED if post.approval == Approval.APPROVED else State.AWAITING
+
+
+def ask_for_approval(post: Post) -> None:
+    """Tell those who approve that this post waits for them, if it does."""
+    if post.approval == Approval.IN_REVIEW:
+        alerts.alert(
+            key=f"approval:{post.pk}",
+            title=f"For approval: {post}",
+            body=f"{post.persona} wants to say it at {post.scheduled_at:%Y-%m-%d %H:%M %Z}.",
+            path=f"/admin/scheduling/post/{post.pk}/change/",
+            level="info",
+        )
 
 
 def like(post: Post, *, accounts: Sequence[SocialAccount], at: datetime) -> Draft:
@@ -132,6 +187,9 @@ def like(post: Post, *, accounts: Sequence[SocialAccount], at: datetime) -> Draf
         parts=parts[1:],
         overrides={str(row.account_id): row.override for row in rows if row.override},
         too_late_after=post.too_late_after,
+        campaign=post.campaign,
+        text_by_ai=post.text_by_ai,
+        media_by_ai=post.media_by_ai,
     )
 
 
@@ -149,16 +207,22 @@ def store(draft: Draft, *, by: User | None, in_slot: bool = False) -> tuple[Post
 
     The caller has checked the draft and holds a transaction.
     """
-    post = post_of(draft, by=by)
+    post = new_post(draft, by=by)
     post.save()
     attach(post, draft)
-    deliveries = [
+    deliveries = deliveries_of(post, draft, in_slot=in_slot)
+    Delivery.objects.bulk_create(deliveries)
+    ask_for_approval(post)
+    return post, deliveries
+
+
+def deliveries_of(post: Post, draft: Draft, *, in_slot: bool = False) -> list[Delivery]:
+    """The unsaved deliveries of a post."""
+    return [
         row
         for account in draft.accounts
         for row in thread_of(post, account, draft, known={}, in_slot=in_slot)
     ]
-    Delivery.objects.bulk_create(deliveries)
-    return post, deliveries
 
 
 def thread_of(
@@ -179,8 +243,15 @@ def thread_of(
     rows = []
     for part in range(1 + len(composing.following(post, override))):
         row = known.get((account.pk, part)) or Delivery(
-            post=post, account=account, part=part, key=publishers[account.network].new_key()
+            post=post,
+            account=account,
+            part=part,
+            state=waiting_state(post),
+            key=publishers[account.network].new_key(),
         )
+        # Known rows came from the database with a post of their own.
+        row.post = post
+        row.fingerprint = "" if part else duplicates.fingerprint(post, override, draft.media)
         row.due_at, row.override, row.after = draft.scheduled_at, override, before
         row.too_late_at = None if part else post.too_late_at
         row.slot_at = draft.scheduled_at if in_slot and not part else None

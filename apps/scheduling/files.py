@@ -8,6 +8,7 @@ from asgiref.sync import sync_to_async
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.handlers.asgi import ASGIRequest
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -51,9 +52,10 @@ def picture(request: HttpRequest, path: str) -> HttpResponseBase:
 def _known(path: str) -> tuple[str, str]:
     """The content type and the entity tag of a stored picture."""
     if path.startswith("media/"):
-        row = Media.objects.filter(file=path).only("mime", "sha256").first()
+        named = Q(file=path) | Q(marked=path)
+        row = Media.objects.filter(named).only("mime", "sha256", "marked", "marked_sha256").first()
         if row is not None:
-            return row.mime, f'"{row.sha256}"'
+            return row.mime, f'"{row.marked_sha256 if row.marked == path else row.sha256}"'
     elif path.startswith("avatars/") and Persona.objects.filter(avatar=path).exists():
         mime = mimetypes.guess_type(path)[0]
         if mime in {"image/jpeg", "image/png", "image/webp"}:

@@ -26,7 +26,14 @@ State = Delivery.State
 LONGEST_CREDENTIAL = 8_000
 
 # What no network has seen and none may be seeing.
-NOTHING_OUT = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED, State.CANCELLED)
+NOTHING_OUT = (
+    State.AWAITING,
+    State.SCHEDULED,
+    State.HELD,
+    State.FAILED,
+    State.MISSED,
+    State.CANCELLED,
+)
 
 
 # -- Accounts -----------------------------------------------------------------------------------
@@ -68,13 +75,14 @@ def connect_account(
     server: str = "",
     credentials: Mapping[str, Any],
     by: User | None,
+    **more: Any,
 ) -> SocialAccount:
-    """Add a persona's account on a network, with its credentials."""
+    """Add a persona's account on a network, with its credentials; `more`: its other columns."""
     if network_named(network).needs_server and not server:
         raise Refused(("server", "required", f"{network} has many servers; give its address."))
     check_credentials(network, credentials)
     account = SocialAccount(
-        persona=persona, network=network, handle=handle, server=server.rstrip("/")
+        persona=persona, network=network, handle=handle, server=server.rstrip("/"), **more
     )
     try:
         with transaction.atomic():
@@ -134,11 +142,13 @@ def remove_account(account: SocialAccount, *, by: User | None) -> None:
 
 def remove_media(media: Media, *, by: User | None) -> None:
     """Delete an upload that no post uses, and its file; raises WrongState otherwise."""
-    storage, name = media.file.storage, str(media.file.name)
+    storage = media.file.storage
+    names = [str(file.name) for file in (media.file, media.marked) if file]
     with transaction.atomic():
         _delete(media, "A post uses this picture.", by=by)
         # After the commit: a file without a row is rubbish, a row without its file a broken post.
-        transaction.on_commit(partial(storage.delete, name), robust=True)
+        for name in names:
+            transaction.on_commit(partial(storage.delete, name), robust=True)
 
 
 def _delete(row: SocialAccount | Media, refusal: str, *, by: User | None) -> None:
@@ -191,9 +201,8 @@ def measure(draft: Draft) -> list[Measure]:
     for row in draft.accounts:
         account = composing.account_of(row, with_credentials=False)
         override = dict(draft.overrides.get(str(row.pk), {}))
-        texts = [
-            each.full_text for each in composing.outgoings(post=post, override=override, media=())
-        ]
+        parts = composing.outgoings(post=post, account=row, override=override, media=())
+        texts = [each.full_text for each in parts]
         publisher = publishers[row.network]
         limits = publisher.limits(account)
         length, *following = [publisher.count(text, account) for text in texts]

@@ -1,7 +1,7 @@
 """Accounts, media, posts, deliveries and attempts: the rows that decide what is published."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -12,6 +12,11 @@ from django.utils.functional import cached_property
 from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
+from apps.scheduling.models_hooks import WebhookEndpoint as WebhookEndpoint
+from apps.scheduling.models_hooks import WebhookMessage as WebhookMessage
+from apps.scheduling.models_writing import HashtagSet as HashtagSet
+from apps.scheduling.models_writing import PostComment as PostComment
+from apps.scheduling.models_writing import Template as Template
 from apps.scheduling.plans import Evergreen as Evergreen
 from apps.scheduling.plans import Occurrence as Occurrence
 from apps.scheduling.plans import QueueSlot as QueueSlot
@@ -30,6 +35,10 @@ class SocialAccount(models.Model):
         RECONNECT = "reconnect", "Reconnect"
         PAUSED = "paused", "Paused"
 
+    class Disclosure(models.TextChoices):
+        PROFILE = "profile", "A line in the profile"
+        LABEL = "label", "A label under the text"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     persona = models.ForeignKey(Persona, models.PROTECT, related_name="accounts")
     network = models.CharField(max_length=30)
@@ -45,6 +54,18 @@ class SocialAccount(models.Model):
     # A rate limit concerns the whole account: none of its posts goes out before this.
     wait_until = models.DateTimeField(null=True, blank=True, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When its access ends for good unless somebody connects it again; empty: no end is known.
+    access_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disclosure = models.CharField(
+        max_length=10,
+        choices=Disclosure,
+        default=Disclosure.PROFILE,
+        help_text="How readers learn that a post was made with AI where the network has no mark of "
+        "its own. A line in the profile is yours to write there.",
+    )
+    ai_label = models.CharField(
+        "label", max_length=80, default="Made with AI", help_text="As in: Made with AI"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -71,6 +92,10 @@ class Media(models.Model):
     width = models.PositiveIntegerField(editable=False)
     height = models.PositiveIntegerField(editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
+    # The copy that says inside that it was made with AI; written when a post first needs it.
+    marked = models.FileField(upload_to="media/%Y/%m/", blank=True, editable=False)
+    marked_size = models.PositiveBigIntegerField(default=0, editable=False)
+    marked_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     alt = models.TextField(
         max_length=2_000, blank=True, help_text="What it shows, for people who cannot see it."
     )
@@ -90,6 +115,11 @@ class Media(models.Model):
 class Post(models.Model):
     """What a persona says, and when; each account it goes to is a Delivery."""
 
+    class Approval(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        IN_REVIEW = "in_review", "In review"
+        APPROVED = "approved", "Approved"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     persona = models.ForeignKey(Persona, models.PROTECT, related_name="posts")
     text = models.TextField(blank=True)
@@ -98,6 +128,11 @@ class Post(models.Model):
     media = models.ManyToManyField(Media, through="PostMedia", related_name="posts")
     # What follows the text as replies, part by part: [{"text": "..."}].
     parts = models.JSONField(default=list, blank=True)
+    campaign = models.CharField(
+        max_length=80, blank=True, help_text="Its link then carries utm_campaign and its like."
+    )
+    text_by_ai = models.BooleanField("text made with AI", default=True)
+    media_by_ai = models.BooleanField("pictures made with AI", default=True)
     scheduled_at = models.DateTimeField(db_index=True)
     too_late_after = models.DurationField(
         null=True,
@@ -106,6 +141,21 @@ class Post(models.Model):
         help_text="Later than this after its time, the post is missed instead of sent; "
         "empty means never too late.",
     )
+    # Until it is approved its deliveries are `awaiting`, which no claim takes.
+    approval = models.CharField(
+        max_length=10, choices=Approval, default=Approval.APPROVED, editable=False
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+    )
+    approved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Counts the changes, so that nobody approves what they have not read.
+    revision = models.PositiveIntegerField(default=1, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
     )
@@ -113,6 +163,12 @@ class Post(models.Model):
 
     class Meta:
         ordering = ("-scheduled_at",)
+        permissions = (("approve_post", "Can approve posts"),)
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["scheduled_at"], name="posts_in_review", condition=Q(approval="in_review")
+            )
+        ]
 
     def __str__(self) -> str:
         return self.text[:60] or self.link or "(media only)"
@@ -195,6 +251,7 @@ class Delivery(models.Model):
     """One post on one account: the unit of work. docs/architecture.md draws its states."""
 
     class State(models.TextChoices):
+        AWAITING = "awaiting", "Waits for approval"
         SCHEDULED = "scheduled", "Scheduled"
         CLAIMED = "claimed", "Preparing"
         SENDING = "sending", "Sending"
@@ -205,6 +262,8 @@ class Delivery(models.Model):
         CANCELLED = "cancelled", "Cancelled"
         HELD = "held", "Held"
         MISSED = "missed", "Missed"
+        REMOVING = "removing", "Being removed"
+        REMOVED = "removed", "Removed"
 
     UNFINISHED: ClassVar[tuple[str, ...]] = (
         State.SCHEDULED,
@@ -237,6 +296,8 @@ class Delivery(models.Model):
     key = models.CharField(max_length=64, unique=True, editable=False)
     # The post as first handed to the network; every retry sends exactly this.
     frozen = models.JSONField(default=dict, blank=True, editable=False)
+    # SHA-256 of what readers see, by which a repetition is noticed (duplicates.py).
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     # Upload and container ids gathered before the call.
     progress = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -251,6 +312,13 @@ class Delivery(models.Model):
     remote_id = models.CharField(max_length=500, blank=True, editable=False)
     remote_url = models.URLField(max_length=1_000, blank=True, editable=False)
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The delivery that this one corrects: held until that one is off its network.
+    replaces = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="corrections"
+    )
+    # When likes and replies were last asked for.
+    followed_at = models.DateTimeField(null=True, blank=True, editable=False)
     error_code = models.CharField(max_length=60, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -285,6 +353,17 @@ class Delivery(models.Model):
                 fields=["too_late_at"], name="deliveries_expiring", condition=Q(state="scheduled")
             ),
             models.Index(fields=["state", "-changed_at"], name="deliveries_by_state"),
+            models.Index(
+                fields=["due_at"], name="deliveries_leaving", condition=Q(state="removing")
+            ),
+            models.Index(
+                fields=["published_at"], name="deliveries_out", condition=Q(state="published")
+            ),
+            models.Index(
+                fields=["account", "fingerprint"],
+                name="deliveries_by_fingerprint",
+                condition=~Q(fingerprint=""),
+            ),
             models.Index(fields=["claim"], name="deliveries_by_claim", condition=~Q(claim=None)),
         ]
 
@@ -297,6 +376,12 @@ class Delivery(models.Model):
         """The part before, while this one waits for it."""
         before = self.after if self.state == self.State.SCHEDULED else None
         return before if before is not None and before.state != self.State.PUBLISHED else None
+
+    @property
+    def disclosed(self) -> dict[str, Any]:
+        """What of it readers were told was made with AI, and how; empty before it is sent."""
+        told: dict[str, Any] = self.frozen.get("disclosed", {})
+        return told
 
 
 class Attempt(models.Model):
@@ -311,6 +396,7 @@ class Attempt(models.Model):
         UNCONFIRMED = "unconfirmed", "No answer"
         FOUND = "found", "Found on the network"
         ABSENT = "absent", "Not on the network"
+        REMOVED = "removed", "Removed from the network"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts")
@@ -346,6 +432,9 @@ class WallPost(models.Model):
     # What the page shows: [{"url", "alt", "width", "height"}].
     images = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+
+    # What continues it, where the Wall's pages have asked for that.
+    continuation: "list[WallPost]"
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -18,6 +18,7 @@ TO_DECIDE: tuple[str, ...] = (
     State.MISSED,
     State.UNCONFIRMED,
     State.HELD,
+    State.AWAITING,
 )
 
 

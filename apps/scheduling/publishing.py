@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apps.core.rows import update_each
 from apps.personas import services as personas
-from apps.scheduling import outcomes, retrying, sending
+from apps.scheduling import hooks, outcomes, retrying, sending
 from apps.scheduling.models import Attempt, Delivery, DeliveryQuerySet, SocialAccount
 from apps.scheduling.publishers.base import Receipt
 from apps.scheduling.sending import ClaimLost, Job, Result, Turn
@@ -210,7 +210,7 @@ def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
         changed: dict[UUID, dict[str, Any]] = {}
         ended: dict[UUID, dict[str, Any]] = {}
         end: dict[str, Any]
-        never_sent, published = [], []
+        never_sent, published, told = [], [], []
         for delivery, attempt, result in group:
             if isinstance(result, Receipt):
                 changes = outcomes.as_published(result, now)
@@ -231,6 +231,7 @@ def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
                 changed[delivery.pk] = changes
             if delivery.pk in ours or _late_receipt(delivery, result, changes):
                 states[delivery.pk] = changes["state"]
+                told.append((delivery, changes))
                 if isinstance(result, Receipt):
                     published.append(outcomes.memory(delivery, result, now))
             if attempt is not None:
@@ -245,6 +246,7 @@ def _record(claim: UUID, group: list[Done]) -> dict[UUID, str]:
         update_each(Attempt, ended)
         Attempt.objects.bulk_create(never_sent)
         personas.remember(published)
+        hooks.note(told)
         proven = {
             delivery.account_id
             for delivery, _, result in group

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.personas import services as personas
-from apps.scheduling import composing, outcomes, retrying
+from apps.scheduling import composing, hooks, outcomes, retrying
 from apps.scheduling.models import Attempt, Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
@@ -88,9 +88,14 @@ def _give_up_the_late(now: datetime) -> int:
             # It may be live: "missed" would be a guess, so the reconciler looks first.
             changes = {"state": State.UNCONFIRMED, "due_at": now, "changed_at": now}
         row = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED, too_late_at__lte=now)
-        if row.update(**changes) and not delivery.maybe_sent:
+        why = "" if delivery.maybe_sent else _what_held(delivery)
+        with transaction.atomic():
+            given_up = row.update(**changes) and not delivery.maybe_sent
+            if given_up:
+                hooks.note([(delivery, {**changes, "error": why})])
+        if given_up:
             missed += 1
-            outcomes.tell_people(delivery, State.MISSED, why=_what_held(delivery))
+            outcomes.tell_people(delivery, State.MISSED, why=why)
     return missed
 
 
@@ -241,5 +246,6 @@ def _settle(claim: UUID, delivery: Delivery, answer: Answer) -> str:
             )
         if isinstance(answer, Receipt):
             personas.remember([outcomes.memory(delivery, answer, now)])
+        hooks.note([(delivery, {**changes, "state": state})])
     outcomes.tell_people(delivery, state, why)
     return state

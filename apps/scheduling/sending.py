@@ -86,7 +86,8 @@ class Job:
 
     @property
     def needs_preparing(self) -> bool:
-        return type(self.publisher).prepare is not Publisher.prepare
+        uploads = type(self.publisher).prepare is not Publisher.prepare
+        return uploads or not composing.is_complete(self.delivery)
 
 
 Prepared = Job | PublishError | ClaimLost
@@ -134,7 +135,11 @@ def prepare(claim: UUID, job: Job) -> Prepared:
             raise ClaimLost
 
     try:
-        delivery.progress = dict(job.publisher.prepare(job.account, job.outgoing, save))
+        outgoing = job.outgoing
+        if not composing.is_complete(delivery):
+            composing.complete(delivery)
+            outgoing = composing.outgoing_of(delivery)
+        delivery.progress = dict(job.publisher.prepare(job.account, outgoing, save))
         return replace(job, outgoing=composing.outgoing_of(delivery))
     except ClaimLost as lost:
         return lost

@@ -14,19 +14,31 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.core import audit
+from apps.core.errors import Duplicate as Duplicate
 from apps.core.errors import Refused as Refused
 from apps.core.errors import WrongState as WrongState
 from apps.core.fields import Sealed
 from apps.core.models import User
 from apps.personas import services as personas
-from apps.scheduling import composing, drafting, outcomes, tasks, uploads
+from apps.scheduling import (
+    composing,
+    drafting,
+    duplicates,
+    health,
+    hooks,
+    outcomes,
+    removing,
+    tasks,
+    uploads,
+)
 from apps.scheduling.drafting import Draft as Draft
 from apps.scheduling.drafting import problems_of as problems_of
 from apps.scheduling.models import Attempt, Delivery, Media, Occurrence, Post, SocialAccount
 from apps.scheduling.networks import publishers
-from apps.scheduling.publishers.base import NeedsReconnect, PublishError, Receipt
+from apps.scheduling.publishers.base import Receipt
 
 State = Delivery.State
+Approval = Post.Approval
 
 # What is due sooner than the sweep would find it is woken by the request itself.
 WAKE_WITHIN = tasks.LOOKAHEAD
@@ -54,12 +66,46 @@ def schedule_post(draft: Draft, *, by: User | None) -> Post:
     if problems := problems_of(draft):
         raise Refused(*problems)
     with transaction.atomic():
+        _refuse_duplicates(draft)
         post, deliveries = drafting.store(draft, by=by)
-        _wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
+        wake_after_commit([row.pk for row in deliveries], at=draft.scheduled_at)
     return post
 
 
-def _wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
+def duplicates_of(draft: Draft, *, but: Post | None = None) -> list[tuple[str, str, str]]:
+    """Where the same is out or on its way already, as problems of the draft."""
+    if draft.allow_duplicate:
+        return []
+    post, at = drafting.post_of(draft, by=None), draft.scheduled_at
+    marks = {
+        account.pk: duplicates.fingerprint(
+            post, draft.overrides.get(str(account.pk), {}), draft.media
+        )
+        for account in draft.accounts
+    }
+    # What a post says already it may go on saying.
+    said = set(but.deliveries.values_list("account", "fingerprint")) if but else set()
+    wanted = [(pk, mark, at) for pk, mark in marks.items() if (pk, mark) not in said]
+    there = duplicates.known(wanted, but=but)
+    return [
+        ("accounts", "duplicate", duplicates.words(account, there[account.pk, marks[account.pk]]))
+        for account in draft.accounts
+        if (account.pk, marks[account.pk]) in there
+    ]
+
+
+def _refuse_duplicates(draft: Draft, *, but: Post | None = None) -> None:
+    if draft.allow_duplicate:
+        return
+    # Locked, so that of two equal requests at the same moment the second sees the first.
+    ids = [account.pk for account in draft.accounts]
+    list(SocialAccount.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    if found := duplicates_of(draft, but=but):
+        raise Duplicate(*found)
+
+
+def wake_after_commit(delivery_ids: Collection[UUID], *, at: datetime) -> None:
+    """Have a worker woken once this is committed, if the sweep would come too late."""
     if delivery_ids and at <= timezone.now() + WAKE_WITHIN:
         # robust: a broker that is down must not fail a request whose rows are committed.
         transaction.on_commit(partial(tasks.wake, delivery_ids, at=at), robust=True)
@@ -71,7 +117,7 @@ def may_change(post: Post) -> bool:
 
 
 def _unseen(rows: Sequence[Delivery]) -> bool:
-    changeable = (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
+    changeable = (State.AWAITING, State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
     return all(row.state in changeable and not row.maybe_sent for row in rows)
 
 
@@ -82,12 +128,17 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
     if draft.persona.pk != post.persona_id:
         raise Refused(("persona", "fixed", "A post stays with its persona; make a new one."))
     with transaction.atomic():
+        # The post first, then its deliveries, as approving does: no deadlock.
+        before = Post.objects.select_for_update().get(pk=post.pk)
         rows = list(post.deliveries.select_for_update())
         if not _unseen(rows):
             raise WrongState("Part of this post is out, on its way, or given up.")
+        _refuse_duplicates(draft, but=post)
         slots_before = {row.pk: row.slot_at for row in rows}
         fresh = drafting.post_of(draft, by=post.created_by)
         fresh.pk, fresh.created_at, fresh._state.adding = post.pk, post.created_at, False
+        fresh.revision = before.revision + 1
+        drafting.set_approval(fresh, drafting.approval_of(draft, before=before), by=by)
         fresh.save()
         post.postmedia_set.all().delete()
         drafting.attach(fresh, draft)
@@ -104,8 +155,11 @@ def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:
             _begin_anew(row)
         # A post of a series that was written over is no longer changed with the series.
         Occurrence.objects.filter(post=fresh).update(is_edited=True)
-        audit.record(actor=by, action="change post", about=fresh)
-        _wake_after_commit(
+        # A correction stays behind what it corrects.
+        removing.begin_replacing(fresh.pk)
+        audit.record(actor=by, action="change post", about=fresh, approval=fresh.approval)
+        drafting.ask_for_approval(fresh)
+        wake_after_commit(
             list(fresh.deliveries.values_list("pk", flat=True)), at=fresh.scheduled_at
         )
     return fresh
@@ -129,13 +183,13 @@ def move_post(post: Post, *, at: datetime, by: User | None) -> Post:
         audit.record(
             actor=by, action="move post", about=post, before=before.isoformat(), at=at.isoformat()
         )
-        _wake_after_commit([row.pk for row in rows], at=at)
+        wake_after_commit([row.pk for row in rows], at=at)
     return post
 
 
 def _begin_anew(row: Delivery) -> None:
-    if row.state != State.HELD:
-        row.state = State.SCHEDULED
+    if row.state != State.HELD or row.post.approval != Approval.APPROVED:
+        row.state = drafting.waiting_state(row.post)
     row.frozen, row.progress, row.retries = {}, {}, 0
     row.error = row.error_code = ""
     row.changed_at = timezone.now()
@@ -147,7 +201,7 @@ def cancel_post(post: Post, *, by: User | None) -> int:
     now = timezone.now()
     with transaction.atomic():
         open_ones = post.deliveries.filter(
-            state__in=[State.SCHEDULED, State.HELD], maybe_sent=False
+            state__in=[State.AWAITING, State.SCHEDULED, State.HELD], maybe_sent=False
         )
         count = open_ones.update(state=State.CANCELLED, changed_at=now)
         if not count:
@@ -158,7 +212,7 @@ def cancel_post(post: Post, *, by: User | None) -> int:
 
 def publish_now(post: Post, *, by: User | None) -> int:
     """Make what is waiting due at once; returns how many deliveries, raises WrongState for none."""
-    return _send_soon(
+    return send_soon(
         post.deliveries.filter(state=State.SCHEDULED), about=post, by=by, action="publish now"
     )
 
@@ -166,15 +220,18 @@ def publish_now(post: Post, *, by: User | None) -> int:
 def publish_delivery_now(delivery: Delivery, *, by: User | None) -> Delivery:
     """Make one waiting delivery due at once; raises WrongState unless it waits."""
     rows = Delivery.objects.filter(pk=delivery.pk, state=State.SCHEDULED)
-    _send_soon(rows, about=delivery, by=by, action="publish now")
+    send_soon(rows, about=delivery, by=by, action="publish now")
     delivery.refresh_from_db()
     return delivery
 
 
-def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
+def send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: str) -> int:
+    """Make what is approved among `rows` due at once; raises WrongState where nothing is."""
     now = timezone.now()
     with transaction.atomic():
-        chosen = list(rows.select_for_update().select_related("post"))
+        # No verb is a way around approval.
+        rows = rows.filter(post__approval=Approval.APPROVED)
+        chosen = list(rows.select_for_update(of=("self",)).select_related("post"))
         if not chosen:
             raise WrongState("Nothing here is in a state to be sent.")
         for row in chosen:
@@ -187,7 +244,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
                 row.frozen, row.progress = {}, {}
             row.save()
         audit.record(actor=by, action=action, about=about, deliveries=len(chosen))
-        _wake_after_commit([row.pk for row in chosen], at=now)
+        wake_after_commit([row.pk for row in chosen], at=now)
     return len(chosen)
 
 
@@ -197,7 +254,7 @@ def _send_soon(rows: Any, *, about: Post | Delivery, by: User | None, action: st
 def retry_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     """Send a failed or missed delivery again, now."""
     rows = Delivery.objects.filter(pk=delivery.pk, state__in=[State.FAILED, State.MISSED])
-    _send_soon(rows, about=delivery, by=by, action="retry")
+    send_soon(rows, about=delivery, by=by, action="retry")
     delivery.refresh_from_db()
     return delivery
 
@@ -226,12 +283,14 @@ def resolve_delivery(
         if answer == "posted":
             remote_id = publishers[row.account.network].id_in(url)
             receipt = Receipt(remote_id=remote_id, url=url)
-            waiting.update(**outcomes.as_published(receipt, now))
+            changes = outcomes.as_published(receipt, now)
+            waiting.update(**changes)
+            hooks.note([(row, changes)])
             row.refresh_from_db()
             personas.remember([outcomes.memory(row, receipt, now)])
         elif answer == "post_again":
             waiting.update(maybe_sent=False)
-            _send_soon(waiting, about=row, by=by, action="post again")
+            send_soon(waiting, about=row, by=by, action="post again")
         else:
             waiting.update(state=State.CANCELLED, changed_at=now)
             _cancel_what_follows(row)
@@ -249,7 +308,7 @@ def resolve_delivery(
 
 def cancel_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
     """Cancel one delivery that waits and that no network can have seen; else raises WrongState."""
-    waiting = [State.SCHEDULED, State.HELD]
+    waiting = [State.AWAITING, State.SCHEDULED, State.HELD]
     rows = Delivery.objects.filter(pk=delivery.pk, state__in=waiting, maybe_sent=False)
     with transaction.atomic():
         if not rows.update(state=State.CANCELLED, changed_at=timezone.now()):
@@ -289,6 +348,8 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
         row = rows.select_for_update().select_related("post").first()
         if row is None:
             raise WrongState("This delivery is not held.")
+        if row.replaces is not None and row.replaces.state == State.REMOVING:
+            raise WrongState("It goes out by itself once what it corrects is gone.")
         limit = row.post.too_late_after
         if row.maybe_sent:
             # The database may be older than the network: what was due may have gone out.
@@ -296,14 +357,14 @@ def release_delivery(delivery: Delivery, *, by: User | None) -> Delivery:
         else:
             late = row.due_at <= now and limit is not None
             rows.update(
-                state=State.SCHEDULED,
+                state=drafting.waiting_state(row.post),
                 too_late_at=now + limit
                 if late and limit is not None and not row.part
                 else row.too_late_at,
                 changed_at=now,
             )
         audit.record(actor=by, action="release", about=delivery)
-        _wake_after_commit([row.pk], at=row.due_at)
+        wake_after_commit([row.pk], at=row.due_at)
     delivery.refresh_from_db()
     return delivery
 
@@ -318,6 +379,9 @@ def hold_unfinished(**about: Any) -> None:
         unfinished = Delivery.objects.unfinished().exclude(state=State.HELD)
         unfinished.filter(due_at__lte=now).update(maybe_sent=True)
         unfinished.filter(attempts__isnull=False).update(maybe_sent=True)
+        # What nobody has approved stays where it is; approving it looks at its network first.
+        awaiting = Delivery.objects.filter(state=State.AWAITING, due_at__lte=now)
+        awaiting.update(maybe_sent=True)
         count = unfinished.update(state=State.HELD, claim=None, lease_until=None, changed_at=now)
         audit.record(actor=None, action="hold everything unfinished", deliveries=count)
 
@@ -342,24 +406,7 @@ def test_account(account: SocialAccount) -> SocialAccount:
     The account is then `working` with what the server said of its limits, or `reconnect`; a
     network that does not answer changes nothing but the detail.
     """
-    now = timezone.now()
-    changes: dict[str, Any] = {"tested_at": now}
-    try:
-        identity = publishers[account.network].test(composing.account_of(account))
-    except NeedsReconnect as error:
-        changes |= {"status": SocialAccount.Status.RECONNECT, "status_detail": str(error)[:500]}
-    except PublishError as error:
-        changes |= {"status_detail": str(error)[:500]}
-    else:
-        changes |= {
-            "status": SocialAccount.Status.WORKING,
-            "status_detail": f"Connected as {identity.handle}."[:500],
-            "facts": {**identity.facts, "remote_id": identity.remote_id, "url": identity.url},
-            "wait_until": None,
-        }
-    SocialAccount.objects.filter(pk=account.pk).update(**changes)
-    account.refresh_from_db()
-    return account
+    return health.test(account)
 
 
 # -- Media --------------------------------------------------------------------------------------

@@ -10,8 +10,18 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from apps.scheduling import publishing, queueing, recovery, repeating
-from apps.scheduling.models import Delivery
+from apps.scheduling import (
+    digest,
+    following,
+    health,
+    hooks,
+    publishing,
+    queueing,
+    recovery,
+    removing,
+    repeating,
+)
+from apps.scheduling.models import Delivery, WebhookMessage
 
 log = structlog.get_logger(__name__)
 
@@ -141,3 +151,67 @@ def batch_publish_content(content_ids: list[str], platforms: list[str]) -> dict[
         publishing.publish(ids[start : start + publishing.BATCH])
     rows = Delivery.objects.filter(pk__in=ids).values_list("pk", "state")
     return {str(pk): state for pk, state in rows}
+
+
+# A sweep of webhooks goes on while there is something to send, and ends in time for the next.
+MOST_ROUNDS = 20
+MESSAGES_KEPT = timedelta(days=90)
+
+
+@shared_task(name="send_webhooks")
+def send_webhooks() -> None:
+    """Send the webhook messages that are due."""
+    for _ in range(MOST_ROUNDS):
+        if not any(hooks.send_due().values()):
+            return
+
+
+def wake_webhooks() -> None:
+    """Hint that there are messages to send; a dead broker is only logged."""
+    try:
+        send_webhooks.apply_async(retry=False)
+    except Exception as error:
+        log.warning("webhooks wait for the next sweep", error=str(error))
+
+
+@shared_task(name="forget_old_webhooks")
+def forget_old_webhooks() -> int:
+    """Delete messages that were settled more than 90 days ago."""
+    old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - MESSAGES_KEPT)
+    return old.exclude(state=WebhookMessage.State.WAITING).delete()[0]
+
+
+@shared_task(name="send_daily_digest")
+def send_daily_digest() -> bool:
+    """Tell people what went out, what did not, what needs them, and what is next."""
+    return digest.send()
+
+
+@shared_task(name="remove_posts")
+def remove_posts() -> None:
+    """Take off their networks what is to be removed, and send what waited for that."""
+    states = removing.remove_due()
+    gone = [pk for pk, state in states.items() if state == Delivery.State.REMOVED]
+    if gone:
+        corrections = Delivery.objects.filter(replaces__in=gone, state=Delivery.State.SCHEDULED)
+        wake(list(corrections.values_list("pk", flat=True)))
+
+
+def wake_removals() -> None:
+    """Hint that there are posts to remove; a dead broker is only logged."""
+    try:
+        remove_posts.apply_async(retry=False)
+    except Exception as error:
+        log.warning("removals wait for the next sweep", error=str(error))
+
+
+@shared_task(name="check_accounts")
+def check_accounts() -> int:
+    """Ask networks whether our accounts still work; tell people before their access ends."""
+    return health.check_accounts()
+
+
+@shared_task(name="follow_up_posts")
+def follow_up_posts() -> int:
+    """Fetch likes, shares and replies of what went out."""
+    return following.follow_due()

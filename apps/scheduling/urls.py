@@ -6,10 +6,12 @@ from apps.core.api import Router
 from apps.scheduling import files, wall
 from apps.scheduling.api.accounts import AccountViewSet, NetworksView
 from apps.scheduling.api.deliveries import DeliveryViewSet
+from apps.scheduling.api.hooks import EndpointViewSet, MessageViewSet
 from apps.scheduling.api.media import MediaViewSet
 from apps.scheduling.api.posts import PostViewSet
 from apps.scheduling.api.queues import EvergreenViewSet
 from apps.scheduling.api.series import SeriesViewSet
+from apps.scheduling.api.writing import HashtagSetViewSet, TemplateViewSet
 
 router = Router()
 router.register("accounts", AccountViewSet, "account")
@@ -18,6 +20,10 @@ router.register("posts", PostViewSet, "post")
 router.register("series", SeriesViewSet, "series")
 router.register("evergreens", EvergreenViewSet, "evergreen")
 router.register("deliveries", DeliveryViewSet, "delivery")
+router.register("webhooks", EndpointViewSet, "webhook")
+router.register("webhook-messages", MessageViewSet, "hookmessage")
+router.register("templates", TemplateViewSet, "template")
+router.register("hashtag-sets", HashtagSetViewSet, "hashtag-set")
 
 api = [
     re_path("^networks/?$", NetworksView.as_view(), name="network-list"),

@@ -1,23 +1,21 @@
 """Comments from a CSV or JSON file: every row checked first, every error with its row."""
 
-import csv
 import hashlib
-import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
+from apps.core.tables import MOST_ERRORS, RowError, UnreadableFile, moment, rows
 from apps.sentiment.models import LONGEST_TEXT
 from apps.sentiment.recording import Written
 
+__all__ = ["Parsed", "RowError", "UnreadableFile", "parse"]
+
 MOST_ROWS = 100_000
-MOST_ERRORS = 200
 # What a column may be called; the first name is ours.
 NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "comment", "message", "body", "content"),
@@ -27,15 +25,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "written_at": ("written_at", "timestamp", "created_at", "date", "time"),
     "post": ("post", "post_id"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RowError:
-    """What is wrong with one row; the first row after the head is 1."""
-
-    row: int
-    column: str
-    message: str
 
 
 @dataclass(slots=True)
@@ -48,23 +37,12 @@ class Parsed:
     repeated: int = 0
 
 
-class UnreadableFile(ValueError):
-    """The file is neither the CSV nor the JSON that was announced; the message says why."""
-
-
 def parse(content: bytes, *, kind: str, network: str = "import") -> Parsed:
     """Read a file of `kind` csv, json or jsonl; rows that name no network get `network`."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"The file is not UTF-8: byte {error.start:,}.") from None
-    if "\0" in text:
-        raise UnreadableFile("The file holds NUL characters: it is no text file.")
     parsed = Parsed()
     seen: set[tuple[str, str]] = set()
-    for number, row in enumerate(_ROWS[kind](text), start=1):
-        if number > MOST_ROWS:
-            raise UnreadableFile(f"More than {MOST_ROWS:,} rows: split the file.")
+    needed = frozenset(NAMES["text"])
+    for number, row in rows(content, kind=kind, needed=needed, called="comments", most=MOST_ROWS):
         parsed.rows = number
         written = _written(row, number, network, parsed.errors)
         if written is None:
@@ -78,54 +56,10 @@ def parse(content: bytes, *, kind: str, network: str = "import") -> Parsed:
     return parsed
 
 
-def remote_id_of(text: str, author: str, moment: str) -> str:
+def remote_id_of(text: str, author: str, written_at: str) -> str:
     """An id for a comment that has none: the same comment gets the same one again."""
-    content = "\0".join((author, moment, text)).encode("utf-8", "replace")
+    content = "\0".join((author, written_at, text)).encode("utf-8", "replace")
     return f"sha256:{hashlib.sha256(content).hexdigest()[:40]}"
-
-
-def _csv(text: str) -> Iterator[Any]:
-    csv.field_size_limit(1_000_000)
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:4_000].partition("\n")[0], ",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    reader = csv.DictReader(io.StringIO(text), dialect=dialect)
-    try:
-        names = {name.strip().lower() for name in reader.fieldnames or [] if name}
-        if not names & set(NAMES["text"]):
-            raise UnreadableFile("The first line must name the columns; one is called text.")
-        for row in reader:
-            if None in row:
-                yield "This row has more columns than the head."
-            else:
-                yield {(name or "").strip().lower(): value for name, value in row.items()}
-    except csv.Error as error:
-        raise UnreadableFile(f"Line {reader.line_num}: {error}.") from None
-
-
-def _json(text: str) -> Iterator[Any]:
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableFile(f"The file is not JSON: {str(error)[:200]}.") from None
-    if isinstance(parsed, dict):
-        parsed = parsed.get("comments")
-    if not isinstance(parsed, list):
-        raise UnreadableFile("The file must hold a list of comments, or an object with one.")
-    yield from parsed
-
-
-def _jsonl(text: str) -> Iterator[Any]:
-    for line in text.splitlines():
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                yield "This line is not JSON."
-
-
-_ROWS = {"csv": _csv, "json": _json, "jsonl": _jsonl}
 
 
 def _written(row: Any, number: int, network: str, errors: list[RowError]) -> Written | None:
@@ -154,10 +88,10 @@ def _written(row: Any, number: int, network: str, errors: list[RowError]) -> Wri
         if len(found[name]) > longest:
             wrong(name, f"This is longer than {longest} characters.")
             return None
-    moment: datetime | None = None
+    at: datetime | None = None
     if found["written_at"]:
-        moment = _moment(found["written_at"])
-        if moment is None:
+        at = _moment(found["written_at"])
+        if at is None:
             wrong("written_at", "This is no time; write it as in 2026-05-01T09:00:00+02:00.")
             return None
     post: UUID | None = None
@@ -172,17 +106,12 @@ def _written(row: Any, number: int, network: str, errors: list[RowError]) -> Wri
         remote_id=found["id"] or remote_id_of(text, found["author"], found["written_at"]),
         text=text,
         author=found["author"],
-        written_at=moment,
+        written_at=at,
         post=post,
     )
 
 
 def _moment(value: str) -> datetime | None:
-    try:
-        moment = parse_datetime(value) or parse_datetime(f"{value}T12:00:00")
-    except ValueError:
-        return None
-    if moment is None or not 1970 < moment.year < 2200:
-        return None
+    found = moment(value)
     # A file without offsets means the studio's own zone.
-    return moment if moment.tzinfo else timezone.make_aware(moment)
+    return timezone.make_aware(found) if found and not found.tzinfo else found

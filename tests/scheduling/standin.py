@@ -12,6 +12,7 @@ from apps.scheduling.publishers.base import (
     Identity,
     Limits,
     Outgoing,
+    Posted,
     Publisher,
     Receipt,
     Safety,
@@ -32,6 +33,8 @@ class StandIn(Publisher):
         self.behave: Callable[[Outgoing], Any] = lambda outgoing: None
         # Called after the post is there: a lost answer.
         self.answer: Callable[[Outgoing], Any] = lambda outgoing: None
+        # Called for each removal and may raise.
+        self.removal: Callable[[Posted], Any] = lambda posted: None
         # Called while it uploads, where it does.
         self.upload: Callable[[Outgoing], Any] = lambda outgoing: None
         self._lock = threading.Lock()
@@ -52,6 +55,10 @@ class StandIn(Publisher):
         self.answer(outgoing)
         return Receipt(remote_id=outgoing.key, url=f"https://example.org/{outgoing.key}")
 
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        self.removal(posted)
+        self.there = [each for each in self.there if each[0] != posted.key]
+
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
         for key, text, at in self.there:
             if text == outgoing.full_text and at >= since:
@@ -63,6 +70,7 @@ class Blind(StandIn):
     """A network that neither knows keys nor lists posts."""
 
     find = Publisher.find
+    unpublish = Publisher.unpublish
 
     def __init__(self) -> None:
         super().__init__(safety="blind")

@@ -45,6 +45,8 @@ def form(luna: Persona, **changes: str) -> dict[str, str]:
         "handle": "luna",
         "server": "https://one.example",
         "credential_password": SECRET,
+        "disclosure": "profile",
+        "ai_label": "Made with AI",
         **changes,
     }
 

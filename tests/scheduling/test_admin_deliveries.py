@@ -65,7 +65,8 @@ def test_the_buttons_on_the_page_are_those_its_state_allows(
     assert verbs(State.SCHEDULED) == ["publish-now", "hold", "cancel"]
     assert verbs(State.HELD) == ["release", "cancel"]
     assert verbs(State.FAILED) == verbs(State.MISSED) == ["retry"]
-    for state in (State.PUBLISHED, State.UNCONFIRMED, State.NEEDS_REVIEW, State.CANCELLED):
+    assert verbs(State.PUBLISHED) == ["unpublish", "mark-removed"]
+    for state in (State.REMOVED, State.UNCONFIRMED, State.NEEDS_REVIEW, State.CANCELLED):
         assert verbs(state) == []
 
 

@@ -40,6 +40,7 @@ def body(account: SocialAccount, **changes: Any) -> dict[str, Any]:
         "text": "Good morning",
         "accounts": [str(account.pk)],
         "scheduled_at": (timezone.now() + timedelta(hours=1)).isoformat(),
+        "allow_duplicate": True,
     } | changes
 
 

@@ -217,4 +217,5 @@ class TestPictures:
         )
         publishing.publish([post.deliveries.get().pk])
         page = client.get("/wall/luna/").content.decode()
-        assert f'src="/media/{media.file.name}" alt="Green" width="8" height="6"' in page
+        media.refresh_from_db()
+        assert f'src="/media/{media.marked.name}" alt="Green" width="8" height="6"' in page

@@ -3,8 +3,10 @@
 from apps.scheduling.admin import (  # noqa: F401 - they register
     accounts,
     deliveries,
+    hooks,
     media,
     posts,
     queues,
     series,
+    writing,
 )

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.keyring import KeyMissing
 from apps.core.shown import badge, when
-from apps.scheduling import overview, services
+from apps.scheduling import health, overview, services
 from apps.scheduling.admin.shown import STATUS_TONES, AccountNetworkFilter, network_label
 from apps.scheduling.models import Delivery, SocialAccount
 from apps.scheduling.networks import publishers
@@ -79,7 +79,7 @@ def _field_of(field: CredentialField, *, stored: bool) -> forms.CharField:
 class AccountAdmin(StudioAdmin):
     """Where personas speak, and whether the network lets them."""
 
-    list_display = ("handle", "persona", "network_", "health", "waiting", "tested")
+    list_display = ("handle", "persona", "network_", "health", "waiting", "tested", "access")
     list_filter = (
         AccountNetworkFilter,
         ("persona", RelatedDropdownFilter),
@@ -137,7 +137,10 @@ class AccountAdmin(StudioAdmin):
         extra["network_name"] = network
         extra["credential_names"] = tuple(each.name for each in fields)
         kwargs["form"] = type("NetworkAccountForm", (AccountForm,), extra)
-        kwargs["fields"] = ["persona", "handle", "server", *(["status"] if obj else [])]
+        kwargs["fields"] = [
+            *("persona", "handle", "server"),
+            *(["disclosure", "ai_label", "status"] if obj else []),
+        ]
         form = super().get_form(request, obj, change, **kwargs)
         if "status" in form.base_fields:
             # Whether it works is for the network to say; a person may only pause it, or not.
@@ -157,6 +160,8 @@ class AccountAdmin(StudioAdmin):
         server = ("server",) if publishers[network].needs_server or (obj and obj.server) else ()
         main = ("persona", *(("network_",) if obj else ()), "handle", *server)
         sets: list[Any] = [(None, {"fields": (*main, *(("status",) if obj else ()))})]
+        if obj is not None:
+            sets.append(("Made with AI", {"fields": (("disclosure", "ai_label"),)}))
         if names and (obj is None or self.has_change_permission(request, obj)):
             words = "Encrypted when stored, and never shown again, to nobody."
             sets.append(("Credentials", {"fields": names, "description": words}))
@@ -240,6 +245,8 @@ class AccountAdmin(StudioAdmin):
                 "waiting_deliveries": overview.waiting_on(account),
                 "may_test": self.has_change_permission(request, account),
                 "tested": when(account.tested_at),
+                "access_ends": when(account.access_ends_at) if account.access_ends_at else "",
+                "at_risk": health.at_risk(account),
                 "waits_until": when(account.wait_until) if _waits(account) else "",
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
@@ -259,6 +266,12 @@ class AccountAdmin(StudioAdmin):
     @display(description="Posts waiting", ordering="waiting_count")
     def waiting(self, account: Any) -> int:
         return int(account.waiting_count)
+
+    @display(description="Access ends", ordering="access_ends_at")
+    def access(self, account: SocialAccount) -> Any:
+        if account.access_ends_at is None:
+            return "–"
+        return when(account.access_ends_at)
 
     @display(description="Tested", ordering="tested_at")
     def tested(self, account: SocialAccount) -> Any:

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.scheduling import services
+from apps.scheduling import composing, services
 from apps.scheduling.admin.shown import network_label
-from apps.scheduling.models import DAY, Media, Post, SocialAccount
+from apps.scheduling.models import DAY, HashtagSet, Media, Post, SocialAccount, Template
 
 LATEST_MEDIA = 12
 NEVER = "never"
@@ -57,6 +57,18 @@ class ComposeForm(forms.Form):
     too_late = forms.ChoiceField(
         label="Too late after", help_text="Later than this after its time, it is not sent at all."
     )
+    allow_duplicate = forms.BooleanField(label="Post it although the same is there", required=False)
+    sets = forms.MultipleChoiceField(
+        label="Hashtag sets", required=False, widget=forms.CheckboxSelectMultiple
+    )
+    campaign = forms.CharField(
+        label="Campaign",
+        required=False,
+        max_length=80,
+        help_text="Its link then says which campaign and network it came from (UTM).",
+    )
+    text_by_ai = forms.BooleanField(label="The text was made with AI", required=False)
+    media_by_ai = forms.BooleanField(label="The pictures were made with AI", required=False)
     accounts = forms.MultipleChoiceField(label="Accounts", required=False)
     images = forms.MultipleChoiceField(label="Pictures", required=False)
 
@@ -65,6 +77,7 @@ class ComposeForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.persona = persona
+        self.as_draft: bool | None = None
         self.own_accounts = list(persona.accounts.order_by("network", "handle"))
         used = Q(posts=post) if post else Q(pk=None)
         latest = Media.objects.order_by("-created_at").values_list("pk", flat=True)[:LATEST_MEDIA]
@@ -73,6 +86,8 @@ class ComposeForm(forms.Form):
         self.shelf = list(Media.objects.filter(wanted).distinct().order_by("-created_at"))
         self._choices("accounts", {str(each.pk): str(each) for each in self.own_accounts})
         self._choices("images", {str(each.pk): str(each) for each in self.shelf})
+        self.tag_sets = list(HashtagSet.objects.filter(Q(persona=None) | Q(persona=persona)))
+        self._choices("sets", {str(each.pk): each.name for each in self.tag_sets})
         zones = {persona.time_zone: f"{persona.name}: {persona.time_zone}"}
         zones.setdefault(viewer_zone, f"You: {viewer_zone}")
         self._choices("zone", zones)
@@ -106,14 +121,25 @@ class ComposeForm(forms.Form):
             scheduled_at=self._moment(),
             text=data.get("text", "").replace("\r\n", "\n"),
             link=data.get("link", ""),
-            hashtags=data.get("hashtags", "").replace(",", " ").split(),
+            hashtags=self._hashtags(),
             media=[shelf[pk] for pk in data.get("images", []) if pk in shelf],
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
+            campaign=data.get("campaign", ""),
+            allow_duplicate=data.get("allow_duplicate", False),
+            as_draft=self.as_draft,
+            text_by_ai=data.get("text_by_ai"),
+            media_by_ai=data.get("media_by_ai"),
         )
 
     def _moment(self) -> datetime:
         return self.cleaned_data.get("at") or timezone.now()
+
+    def _hashtags(self) -> list[str]:
+        typed = self.cleaned_data.get("hashtags", "").replace(",", " ").split()
+        chosen = set(self.cleaned_data.get("sets", []))
+        added = [tag for each in self.tag_sets if str(each.pk) in chosen for tag in each.hashtags]
+        return composing.with_tags(typed, added) if added else typed
 
     def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
         own = {str(each.pk): self.cleaned_data.get(f"text_{each.pk}", "") for each in chosen}
@@ -128,6 +154,10 @@ class ComposeForm(forms.Form):
             self.add_error(
                 place if place in self.fields else None, forms.ValidationError(message, code=code)
             )
+
+    def is_duplicate(self) -> bool:
+        """Whether it was refused for repeating something, so that the page offers the override."""
+        return bool(self.data.get("allow_duplicate")) or self.has_error("accounts", "duplicate")
 
     def rows(self) -> list[dict[str, Any]]:
         """The accounts as the page shows them."""
@@ -161,13 +191,31 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
         "at": _wall_clock(post.scheduled_at, zone),
         "zone": zone,
         "too_late": NEVER if limit is None else str(int(limit.total_seconds())),
+        "campaign": post.campaign,
+        "text_by_ai": post.text_by_ai,
+        "media_by_ai": post.media_by_ai,
         "accounts": [str(each.account_id) for each in deliveries],
         "images": [str(each.media_id) for each in post.postmedia_set.all()],
         **{f"text_{each.account_id}": each.override.get("text", "") for each in deliveries},
     }
 
 
-def initial_of_new(persona: Persona, *, copied: Post | None, day: str = "") -> dict[str, Any]:
+def templates_for(persona: Persona) -> list[Template]:
+    """The templates that this persona's posts may begin with."""
+    return list(Template.objects.filter(Q(persona=None) | Q(persona=persona)))
+
+
+def _begun_with(persona: Persona, template: str) -> dict[str, Any]:
+    for each in templates_for(persona) if template else []:
+        if str(each.pk) == template:
+            tags = " ".join(each.hashtags)
+            return {"text": each.text, "link": each.link, "hashtags": tags}
+    return {}
+
+
+def initial_of_new(
+    persona: Persona, *, copied: Post | None, template: str = "", day: str = ""
+) -> dict[str, Any]:
     """A new post: in the persona's zone, an hour from now, on every account that is ready.
 
     `day` (2026-12-01) asks for nine in the morning of that day, if that is still to come.
@@ -182,7 +230,10 @@ def initial_of_new(persona: Persona, *, copied: Post | None, day: str = "") -> d
     return {
         "accounts": [str(pk) for pk in ready.values_list("pk", flat=True)],
         "too_late": str(int(DAY.total_seconds())),
+        "text_by_ai": persona.made_with_ai,
+        "media_by_ai": persona.made_with_ai,
         **initial,
+        **_begun_with(persona, template),
         "zone": persona.time_zone,
         "at": _wall_clock(soon, persona.time_zone),
     }

@@ -23,6 +23,7 @@ HINTS: dict[str, tuple[str, str]] = {
     State.FAILED: ("Failed", "The network said no. Change it or try again."),
     State.MISSED: ("Missed", "Too late to be sent by itself."),
     State.UNCONFIRMED: ("Unconfirmed", "Gator is finding out. Nothing to do yet."),
+    State.AWAITING: ("For approval", "Wait until somebody approves them."),
     State.HELD: ("Held", "Wait until somebody releases them."),
 }
 

@@ -26,10 +26,11 @@ from apps.core.admin.base import StudioAdmin, acting
 from apps.core.models import User
 from apps.core.shown import badge, when
 from apps.personas import services as personas
-from apps.scheduling import composing, services
+from apps.scheduling import composing, services, unpublishing
 from apps.scheduling.admin.shown import (
     OUTCOME_TONES,
     NetworkFilter,
+    disclosure_of,
     network_label,
     state_badge,
 )
@@ -44,8 +45,15 @@ VERBS: dict[str, tuple[str, Verb, tuple[str, ...]]] = {
     "retry": ("Try again", services.retry_delivery, (State.FAILED, State.MISSED)),
     "hold": ("Hold", services.hold_delivery, (State.SCHEDULED,)),
     "release": ("Release", services.release_delivery, (State.HELD,)),
-    "cancel": ("Cancel", services.cancel_delivery, (State.SCHEDULED, State.HELD)),
+    "unpublish": ("Remove from the network", unpublishing.unpublish_delivery, (State.PUBLISHED,)),
+    "mark-removed": ("I removed it by hand", unpublishing.mark_removed, (State.PUBLISHED,)),
+    "cancel": ("Cancel", services.cancel_delivery, (State.AWAITING, State.SCHEDULED, State.HELD)),
 }
+
+
+def fits(verb: str, delivery: Delivery) -> bool:
+    """Whether the delivery's network knows this verb."""
+    return verb != "unpublish" or unpublishing.can_unpublish(delivery)
 
 
 @admin.register(Delivery)
@@ -186,6 +194,7 @@ class DeliveryAdmin(StudioAdmin):
             "too_late": when(delivery.too_late_at) if delivery.too_late_at else "",
             "published": when(delivery.published_at) if delivery.published_at else "",
             "content": frozen,
+            **disclosure_of(frozen),
             "pictures": composing.media_of(delivery.post, delivery.part),
             "before": delivery.after,
             "waits_for": delivery.waits_for,
@@ -202,9 +211,10 @@ class DeliveryAdmin(StudioAdmin):
             "verbs": [
                 (verb, label)
                 for verb, (label, _, states) in VERBS.items()
-                if may_act and delivery.state in states
+                if may_act and delivery.state in states and fits(verb, delivery)
             ],
             "may_decide": may_act and delivery.state == State.NEEDS_REVIEW,
+            "removed": when(delivery.removed_at) if delivery.removed_at else "",
             "what_holds": personas.what_holds(delivery.account.persona)
             if delivery.state == State.SCHEDULED
             else None,

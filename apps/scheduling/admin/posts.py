@@ -16,14 +16,19 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    RangeDateFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import action as unfold_action
 
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
-from apps.scheduling import services, slots
-from apps.scheduling.admin import calendar, composer
+from apps.scheduling import approving, services, slots
+from apps.scheduling.admin import approval, calendar, composer, files
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -33,20 +38,28 @@ from apps.scheduling.admin.shown import (
 )
 from apps.scheduling.models import Delivery, Occurrence, Post
 
+SAID: dict[str, str] = {
+    Post.Approval.DRAFT: "It is a draft: nothing goes out yet.",
+    Post.Approval.IN_REVIEW: "It waits for approval.",
+    Post.Approval.APPROVED: "Scheduled. It goes out on its own.",
+}
+
 
 @admin.register(Post)
 class PostAdmin(StudioAdmin):
     """What personas say, and when."""
 
-    list_display = ("said", "when_", "where", "pictures")
+    list_display = ("said", "when_", "where", "approval_", "pictures")
     list_filter = (
         PostStateFilter,
         PostNetworkFilter,
         ("persona", RelatedDropdownFilter),
+        ("approval", ChoicesDropdownFilter),
         ("scheduled_at", RangeDateFilter),
     )
     search_fields = ("text", "link", "persona__name")
-    actions = ("publish_now", "cancel")
+    actions = ("approve", "publish_now", "cancel", "export_csv", "export_json")
+    actions_list = ("import_posts",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         rows: QuerySet[Post] = super().get_queryset(request)
@@ -73,6 +86,10 @@ class PostAdmin(StudioAdmin):
     def where(self, post: Post) -> Any:
         return delivery_badges(post.deliveries.all()) or "–"
 
+    @display(description="Approval", ordering="approval")
+    def approval_(self, post: Post) -> Any:
+        return approval.badge_of(post)
+
     @display(description="Pictures", ordering="pictures_count")
     def pictures(self, post: Any) -> Any:
         return post.pictures_count or "–"
@@ -88,6 +105,42 @@ class PostAdmin(StudioAdmin):
                 skipped.append(f"Skipped “{post}”: {refused}")
         said = f"{label}: {done} {'delivery' if done == 1 else 'deliveries'}." if done else ""
         self.say_skipped(request, said, skipped)
+
+    def has_approve_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(approval.MAY_APPROVE))
+
+    @admin.action(description="Approve", permissions=["approve"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+        done, skipped = 0, []
+        for post in queryset:
+            try:
+                # As listed: what was changed since this page was drawn is another revision.
+                approving.approve_post(post, revision=post.revision, by=acting(request))
+                done += 1
+            except services.Refused as refused:
+                skipped.append(f"Skipped “{post}”: {refused}")
+        self.say_skipped(request, f"Approved: {done}." if done else "", skipped)
+
+    @unfold_action(description="Import", url_path="from-file", permissions=["add"])
+    def import_posts(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:scheduling_post_import"))
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Post]) -> HttpResponse | None:
+        return self._export(request, queryset, "csv")
+
+    @admin.action(description="Export as JSON", permissions=["view"])
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Post]) -> HttpResponse | None:
+        return self._export(request, queryset, "json")
+
+    def _export(
+        self, request: HttpRequest, queryset: QuerySet[Post], kind: str
+    ) -> HttpResponse | None:
+        try:
+            return files.export(queryset, kind)
+        except services.Refused as refused:
+            messages.error(request, str(refused))
+            return None
 
     @admin.action(description="Publish now", permissions=["change"])
     def publish_now(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
@@ -111,7 +164,12 @@ class PostAdmin(StudioAdmin):
             path("<uuid:post_id>/move/", move, name="scheduling_post_move"),
         ]
         urls: list[Any] = super().get_urls()
-        return own + urls
+        return [
+            *approval.urls(self.admin_site),
+            *files.urls(self.admin_site),
+            *own,
+            *urls,
+        ]
 
     def calendar(self, request: HttpRequest) -> HttpResponse:
         """A month, a week or a list of posts."""
@@ -197,13 +255,15 @@ class PostAdmin(StudioAdmin):
             "original": post,
             "persona": persona,
             "form": form,
+            "templates": [] if post else composer.templates_for(persona),
             "open": open_to_change,
             "deliveries": [(each, state_badge(each), when(each.due_at)) for each in deliveries],
             "when": when(post.scheduled_at) if post else "",
             "hold": personas.what_holds(persona),
             "may_cancel": post is not None
             and self.has_change_permission(request, post)
-            and any(each.state in ("scheduled", "held") for each in deliveries),
+            and any(each.state in ("awaiting", "scheduled", "held") for each in deliveries),
+            **approval.shown(request, post),
             "may_add": self.has_add_permission(request),
             "free": _free_slots(persona) if post is None else [],
             "may_repeat": request.user.has_perm("scheduling.add_series"),
@@ -226,7 +286,12 @@ class PostAdmin(StudioAdmin):
         initial = (
             composer.initial_of(post, zone=persona.time_zone)
             if post
-            else composer.initial_of_new(persona, copied=copied, day=request.GET.get("day", ""))
+            else composer.initial_of_new(
+                persona,
+                copied=copied,
+                template=request.GET.get("template", ""),
+                day=request.GET.get("day", ""),
+            )
         )
         return ComposeForm(
             data if data is not None else (request.POST if request.method == "POST" else None),
@@ -239,6 +304,7 @@ class PostAdmin(StudioAdmin):
     def _store(self, request: HttpRequest, form: ComposeForm, post: Post | None) -> Post | None:
         """Save through services; None when the form now shows what is wrong."""
         data = request.POST.copy()
+        form.as_draft = _as_draft(data, post)
         if "now" in data or "queue" in data:
             # The buttons say when, whatever the clock in the form shows.
             data["at"] = timezone.localtime(timezone.now(), _zone(form, data)).strftime(
@@ -253,6 +319,7 @@ class PostAdmin(StudioAdmin):
             data.setlist("images", [*data.getlist("images"), *uploaded])
             problems = {name: list(errors) for name, errors in form.errors.items()}
             form = self._replace(form, self._form(request, form.persona, post, data))
+            form.as_draft = _as_draft(data, post)
             with timezone.override(_zone(form, data)):
                 form.is_valid()
             for each in problems.get("images", []):
@@ -272,10 +339,10 @@ class PostAdmin(StudioAdmin):
                 return posts[0]
             if post is None:
                 post = services.schedule_post(form.draft(), by=acting(request))
-                messages.success(request, "Scheduled. It goes out on its own.")
+                messages.success(request, SAID[post.approval])
             else:
                 post = services.change_post(post, form.draft(), by=acting(request))
-                messages.success(request, "Saved.")
+                messages.success(request, f"Saved. {SAID[post.approval]}")
         except services.Refused as refused:
             form.show(refused)
             return None
@@ -332,6 +399,13 @@ def _free_slots(persona: Persona) -> list[tuple[Any, Any]]:
     """The next free slot of each account that has slots."""
     found = [(each, slots.next_free(each)) for each in persona.accounts.order_by("network")]
     return [(account, when(moment.at)) for account, moment in found if moment]
+
+
+def _as_draft(data: QueryDict, post: Post | None) -> bool | None:
+    """What the pressed button says: keep it a draft, hand it in, or leave it as it is."""
+    if "draft" in data:
+        return True
+    return False if post is None or "now" in data else None
 
 
 def _zone(form: ComposeForm, data: QueryDict) -> ZoneInfo:

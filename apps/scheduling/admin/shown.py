@@ -18,6 +18,7 @@ Status = SocialAccount.Status
 Outcome = Attempt.Outcome
 
 STATE_TONES: dict[str, str] = {
+    State.AWAITING: "warn",
     State.SCHEDULED: "info",
     State.CLAIMED: "info",
     State.SENDING: "info",
@@ -28,6 +29,8 @@ STATE_TONES: dict[str, str] = {
     State.CANCELLED: "quiet",
     State.HELD: "warn",
     State.MISSED: "bad",
+    State.REMOVING: "info",
+    State.REMOVED: "quiet",
 }
 STATUS_TONES: dict[str, str] = {
     Status.UNTESTED: "quiet",
@@ -44,6 +47,7 @@ OUTCOME_TONES: dict[str, str] = {
     Outcome.UNCONFIRMED: "warn",
     Outcome.FOUND: "good",
     Outcome.ABSENT: "quiet",
+    Outcome.REMOVED: "quiet",
 }
 
 
@@ -83,6 +87,26 @@ def delivery_badges(deliveries: Iterable[Delivery]) -> SafeString:
             for each in deliveries
         ),
     )
+
+
+MEANS = {
+    "network_flag": "the network's own mark",
+    "network_page": "the network's pages",
+    "image_metadata": "a mark inside the pictures",
+    "label": "a label under the text",
+    "profile": "a line in the profile, which you keep there",
+}
+
+
+def disclosure_of(frozen: dict[str, Any]) -> dict[str, str]:
+    """What readers are told was made with AI, and how, in words."""
+    told = frozen.get("disclosed", {})
+    parts = [words for part, words in (("text", "text"), ("media", "pictures")) if told.get(part)]
+    means = [MEANS.get(each, each) for each in told.get("means", [])]
+    return {
+        "made_with_ai": " and ".join(parts).capitalize(),
+        "told_by": f"Said by {'; '.join(means)}." if means else "",
+    }
 
 
 class NetworkFilter(DropdownFilter):  # type: ignore[misc]

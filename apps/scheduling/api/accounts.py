@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from apps.core.api import Resource, Shared
 from apps.core.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
-from apps.scheduling import keeping, services, slots
+from apps.scheduling import health, keeping, services, slots
 from apps.scheduling.api.slots import SlotsInput, SlotsOutput, slots_of
 from apps.scheduling.models import SocialAccount
 from apps.scheduling.networks import publishers
@@ -34,6 +34,12 @@ class AccountChange(Strict):
     handle = Text(max_length=200)
     server = Link(max_length=300, allow_blank=True, required=False)
     credentials = Credentials(required=False)
+    disclosure = serializers.ChoiceField(
+        choices=SocialAccount.Disclosure.choices,
+        required=False,
+        help_text="How readers learn of AI where the network has no mark of its own.",
+    )
+    ai_label = Text(max_length=80, required=False)
     # "untested" resumes a paused account; the other states are for its network to tell.
     status = serializers.ChoiceField(choices=["paused", "untested"], required=False)
 
@@ -46,6 +52,10 @@ class AccountInput(Strict):
     handle = Text(max_length=200)
     server = Link(max_length=300, allow_blank=True, default="")
     credentials = Credentials(default=dict)
+    disclosure = serializers.ChoiceField(
+        choices=SocialAccount.Disclosure.choices, default=SocialAccount.Disclosure.PROFILE
+    )
+    ai_label = Text(max_length=80, default="Made with AI")
 
     def validate_persona(self, value: Any) -> Persona:
         return persona_of(value)
@@ -63,6 +73,9 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
     """A persona's account on one network; its credentials never leave."""
 
     has_credentials = serializers.SerializerMethodField()
+    posts_at_risk = serializers.SerializerMethodField(
+        help_text="Waiting posts that are due after the account's access ends."
+    )
 
     class Meta:
         model = SocialAccount
@@ -75,11 +88,18 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
             "status",
             "status_detail",
             "has_credentials",
+            "disclosure",
+            "ai_label",
             "wait_until",
             "tested_at",
+            "access_ends_at",
+            "posts_at_risk",
             "created_at",
         )
         read_only_fields = fields
+
+    def get_posts_at_risk(self, account: SocialAccount) -> int:
+        return health.at_risk(account)
 
     def get_has_credentials(self, account: SocialAccount) -> bool:
         return bool(account.credentials)
@@ -180,6 +200,8 @@ class NetworkOutput(serializers.Serializer[Any]):
         help_text="keyed and listable networks never get a post twice; a blind one asks you.",
     )
     needs_server = serializers.BooleanField()
+    can_unpublish = serializers.BooleanField(help_text="Posts can be deleted there from here.")
+    can_follow_up = serializers.BooleanField(help_text="Likes and replies are fetched.")
     limits = LimitsOutput()
     credential_fields = CredentialFieldOutput(many=True)
 
@@ -219,6 +241,8 @@ def _described(name: str, publisher: Publisher) -> dict[str, Any]:
         "label": publisher.label,
         "safety": publisher.safety.value,
         "needs_server": publisher.needs_server,
+        "can_unpublish": publisher.can_unpublish,
+        "can_follow_up": publisher.can_follow_up,
         "limits": {
             "characters": limits.characters,
             "bytes": limits.bytes,

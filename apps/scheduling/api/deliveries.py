@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.core.api import Resource
 from apps.core.serializers import Link, Strict
-from apps.scheduling import services
+from apps.scheduling import services, unpublishing
 from apps.scheduling.models import Attempt, Delivery
 from apps.scheduling.networks import publishers
 
@@ -26,12 +26,26 @@ class AttemptOutput(serializers.ModelSerializer[Attempt]):
         read_only_fields = fields
 
 
+class DisclosedOutput(serializers.Serializer[Any]):
+    """What readers were told was made with AI, and how."""
+
+    text = serializers.BooleanField(required=False)
+    media = serializers.BooleanField(required=False)
+    means = serializers.ListField(
+        child=serializers.ChoiceField(
+            choices=["network_flag", "network_page", "image_metadata", "label", "profile"]
+        ),
+        required=False,
+    )
+
+
 class DeliveryOutput(serializers.ModelSerializer[Delivery]):
     """One post on one account."""
 
     network = serializers.CharField(source="account.network", read_only=True)
     handle = serializers.CharField(source="account.handle", read_only=True)
     scheduled_at = serializers.DateTimeField(source="post.scheduled_at", read_only=True)
+    disclosed = serializers.SerializerMethodField()
     attempts = AttemptOutput(many=True, read_only=True)
 
     class Meta:
@@ -49,15 +63,22 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
             "due_at",
             "too_late_at",
             "published_at",
+            "removed_at",
+            "replaces",
             "remote_id",
             "remote_url",
             "override",
+            "disclosed",
             "error_code",
             "error",
             "changed_at",
             "attempts",
         )
         read_only_fields = fields
+
+    @extend_schema_field(DisclosedOutput)
+    def get_disclosed(self, delivery: Delivery) -> dict[str, Any]:
+        return delivery.disclosed
 
 
 # Everything an answer shows, in a fixed number of queries.
@@ -96,6 +117,8 @@ class DeliveryFilter(filters.FilterSet):  # type: ignore[misc]
 @extend_schema_view(
     retry=extend_schema(request=None, responses=DeliveryOutput),
     hold=extend_schema(request=None, responses=DeliveryOutput),
+    unpublish=extend_schema(request=None, responses=DeliveryOutput),
+    mark_removed=extend_schema(request=None, responses=DeliveryOutput),
     release=extend_schema(request=None, responses=DeliveryOutput),
     resolve=extend_schema(request=Resolve, responses=DeliveryOutput),
 )
@@ -125,6 +148,16 @@ class DeliveryViewSet(Resource):
     def resolve(self, request: Request, pk: str) -> Response:
         """Settle a delivery that needs a decision."""
         return self._after(services.resolve_delivery, request, **self.read(request, Resolve))
+
+    @action(detail=True, methods=["post"])
+    def unpublish(self, request: Request, pk: str) -> Response:
+        """Have a published post removed from its network."""
+        return self._after(unpublishing.unpublish_delivery, request)
+
+    @action(detail=True, methods=["post"], url_path="mark-removed")
+    def mark_removed(self, request: Request, pk: str) -> Response:
+        """Note that somebody removed it by hand."""
+        return self._after(unpublishing.mark_removed, request)
 
     def _after(self, verb: Any, request: Request, **given: Any) -> Response:
         delivery = self.get_object()

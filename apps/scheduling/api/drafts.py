@@ -1,6 +1,7 @@
 """What a request says of a post, made into a Draft: our own form, and the first description's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,28 +10,17 @@ from rest_framework import serializers
 
 from apps.core.serializers import Id, Link, Moment, Strict, Text
 from apps.personas.models import Persona
+from apps.scheduling import composing
 from apps.scheduling.api.accounts import persona_of
+from apps.scheduling.api.writing import Hashtags
 from apps.scheduling.drafting import MOST_PARTS, Part, parts_of
-from apps.scheduling.models import DAY, Media, Post, SocialAccount
+from apps.scheduling.models import DAY, HashtagSet, Media, Post, SocialAccount, Template
 from apps.scheduling.services import Draft
 
 MOST_ACCOUNTS = 100
 MOST_MEDIA = 20
 LONGEST_TEXT = 100_000
 LONGEST_WAIT = timedelta(days=3_650)
-
-
-class Hashtags(serializers.ListField):
-    """Hashtags, with or without their #."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", 50)
-        super().__init__(**kwargs)
-
-    child = serializers.RegexField(
-        r"^#?\w{1,100}\Z",
-        error_messages={"invalid": "A hashtag has letters, digits and _ only."},
-    )
 
 
 class PartInput(Strict):
@@ -87,6 +77,28 @@ class Content(Strict):
         help_text="ISO 8601 (PT2H) or seconds; null is never too late; one day by default.",
     )
 
+    campaign = Text(
+        max_length=80,
+        allow_blank=True,
+        required=False,
+        help_text="Puts utm_source, utm_medium and utm_campaign on the link.",
+    )
+    allow_duplicate = serializers.BooleanField(
+        default=False,
+        help_text="Post it although an account has the same within 30 days (else 409, duplicate).",
+    )
+    as_draft = serializers.BooleanField(
+        required=False, help_text="true keeps it a draft, false hands a draft in."
+    )
+    template = Id(required=False, help_text="What the post leaves out is this template's.")
+    hashtag_sets = serializers.ListField(
+        child=Id(), max_length=20, required=False, help_text="Their hashtags are added."
+    )
+    text_by_ai = serializers.BooleanField(
+        required=False, help_text="The text was made with AI; left out: as the persona has it."
+    )
+    media_by_ai = serializers.BooleanField(required=False, help_text="The same of the pictures.")
+
     def validate_persona(self, value: Any) -> Persona:
         return persona_of(value)
 
@@ -95,6 +107,13 @@ class Content(Strict):
 
     def validate_media(self, value: list[Any]) -> list[Media]:
         return _found(Media.objects.all(), value, "media file")
+
+    def validate_template(self, value: Any) -> Template:
+        template: Template = _found(Template.objects.all(), [value], "template")[0]
+        return template
+
+    def validate_hashtag_sets(self, value: list[Any]) -> list[HashtagSet]:
+        return _found(HashtagSet.objects.all(), value, "hashtag set")
 
     def validate_overrides(self, value: dict[str, Any]) -> dict[str, Any]:
         overrides = {}
@@ -119,8 +138,16 @@ class PostInput(Content):
 
     def draft(self, post: Post | None = None) -> Draft:
         """The draft this makes; what a partial request leaves out stays as `post` has it."""
-        return Draft(
-            **{**(_as_it_is(post) if post and self.partial else {}), **self.validated_data}
+        # Said anew with each request: a partial one leaves defaults out.
+        given = {"allow_duplicate": False, **self.validated_data}
+        template, sets = given.pop("template", None), given.pop("hashtag_sets", ())
+        before = _as_it_is(post) if post and self.partial else {}
+        if template is not None:
+            before |= {name: getattr(template, name) for name in ("text", "link", "hashtags")}
+        draft = Draft(**{**before, **given})
+        added = [tag for each in sets for tag in each.hashtags]
+        return (
+            replace(draft, hashtags=composing.with_tags(draft.hashtags, added)) if added else draft
         )
 
 
@@ -150,6 +177,9 @@ def _as_it_is(post: Post) -> dict[str, Any]:
         "scheduled_at": post.scheduled_at,
         "overrides": {str(row.account_id): row.override for row in deliveries if row.override},
         "too_late_after": post.too_late_after,
+        "campaign": post.campaign,
+        "text_by_ai": post.text_by_ai,
+        "media_by_ai": post.media_by_ai,
     }
 
 
@@ -170,6 +200,7 @@ class SeedInput(Strict):
     )
     hashtags = Hashtags(default=list)
     schedule_time = Moment()
+    allow_duplicate = serializers.BooleanField(default=False)
     persona = Id(required=False, help_text="May be left out where there is one persona only.")
 
     def validate_persona(self, value: Any) -> Persona:
@@ -194,6 +225,7 @@ class SeedInput(Strict):
             hashtags=given["hashtags"],
             media=media,
             too_late_after=DAY,
+            allow_duplicate=given["allow_duplicate"],
         )
 
 

@@ -1,6 +1,7 @@
 """Posts over HTTP."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.db.models import Exists, OuterRef, Prefetch
@@ -11,12 +12,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
 from apps.core.filters import MomentFilter
-from apps.scheduling import keeping, services, slots
+from apps.scheduling import approving, keeping, services, slots, unpublishing
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput
+from apps.scheduling.api.files import PostFiles
 from apps.scheduling.api.queues import QueueInput
+from apps.scheduling.api.writing import (
+    ApproveInput,
+    CommentInput,
+    CommentOutput,
+    SendBackInput,
+)
 from apps.scheduling.models import Delivery, Post, PostMedia
 
 
@@ -57,6 +64,13 @@ class PostOutput(serializers.ModelSerializer[Post]):
             "hashtags",
             "media",
             "parts",
+            "campaign",
+            "approval",
+            "approved_by",
+            "approved_at",
+            "revision",
+            "text_by_ai",
+            "media_by_ai",
             "scheduled_at",
             "too_late_after",
             "created_by",
@@ -130,6 +144,7 @@ class CountOutput(serializers.Serializer[Any]):
 
 class PostFilter(filters.FilterSet):  # type: ignore[misc]
     persona = filters.UUIDFilter(field_name="persona")
+    approval = filters.MultipleChoiceFilter(choices=Post.Approval)
     scheduled_after = MomentFilter(field_name="scheduled_at", lookup_expr="gte")
     scheduled_before = MomentFilter(field_name="scheduled_at", lookup_expr="lt")
     # Both together mean one delivery that has both; see filter_queryset.
@@ -161,11 +176,16 @@ class PostFilter(filters.FilterSet):  # type: ignore[misc]
     destroy=extend_schema(responses={204: None}),
     cancel=extend_schema(request=None, responses=CountOutput),
     publish_now=extend_schema(request=None, responses=CountOutput),
+    unpublish=extend_schema(request=None, responses=CountOutput),
+    correct=extend_schema(request=PostInput, responses={201: PostOutput}),
+    submit=extend_schema(request=None, responses=PostOutput),
+    approve=extend_schema(request=ApproveInput, responses=PostOutput),
+    send_back=extend_schema(request=SendBackInput, responses=PostOutput),
     check=extend_schema(request=PostInput, responses=CheckOutput),
     queue=extend_schema(request=QueueInput, responses={201: PostOutput(many=True)}),
     schedule=extend_schema(request=SeedInput, responses={201: SeedOutput}),
 )
-class PostViewSet(Resource):
+class PostViewSet(PostFiles):
     """Posts: what a persona says, and when."""
 
     queryset = Post.objects.prefetch_related(
@@ -174,7 +194,16 @@ class PostViewSet(Resource):
     )
     serializer_class = output = PostOutput
     filterset_class = PostFilter
-    needs: ClassVar[dict[str, str]] = {"check": "add", "queue": "add", "schedule": "add"}
+    needs: ClassVar[dict[str, str]] = {
+        **PostFiles.needs,
+        "check": "add",
+        "queue": "add",
+        "schedule": "add",
+        "approve": "scheduling.approve_post",
+        "send_back": "scheduling.approve_post",
+        "comments": "scheduling.view_postcomment",
+        "comment": "scheduling.add_postcomment",
+    }
 
     def create(self, request: Request) -> Response:
         """Schedule a post on one or several accounts."""
@@ -213,6 +242,57 @@ class PostViewSet(Resource):
         """Send what is waiting at once."""
         return self._counted(services.publish_now, request)
 
+    @action(detail=True, methods=["post"])
+    def submit(self, request: Request, pk: str) -> Response:
+        """Hand a draft in: for review, or straight on where its persona needs none."""
+        approving.submit_post(self.get_object(), by=self.actor)
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Let a post go out at its time."""
+        post, given = self.get_object(), self.read(request, ApproveInput)
+        approving.approve_post(post, revision=given.get("revision"), by=self.actor)
+        return self.shown(pk)
+
+    @action(detail=True, methods=["post"], url_path="send-back")
+    def send_back(self, request: Request, pk: str) -> Response:
+        """Make a post a draft again, saying why; not once a network may have it."""
+        post, given = self.get_object(), self.read(request, SendBackInput)
+        approving.send_back(post, reason=given["reason"], by=self.actor)
+        return self.shown(pk)
+
+    @extend_schema(responses=CommentOutput(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def comments(self, request: Request, pk: str) -> Response:
+        """What staff said about a post, the oldest first."""
+        rows = self.get_object().comments.select_related("author")
+        return Response(CommentOutput(rows, many=True).data)
+
+    @extend_schema(request=CommentInput, responses={201: CommentOutput})
+    @comments.mapping.post
+    def comment(self, request: Request, pk: str) -> Response:
+        """Say something about a post, to the others on the staff."""
+        post, given = self.get_object(), self.read(request, CommentInput)
+        row = approving.comment_on(post, text=given["text"], by=self.actor)
+        return Response(CommentOutput(row).data, status=201)
+
+    @action(detail=True, methods=["post"])
+    def unpublish(self, request: Request, pk: str) -> Response:
+        """Have a post removed wherever it is out and can be removed from here."""
+        return self._counted(unpublishing.unpublish_post, request)
+
+    @action(detail=True, methods=["post"])
+    def correct(self, request: Request, pk: str) -> Response:
+        """Put a corrected post in place of one that is out: the old one is removed first."""
+        post = self.get_object()
+        given = PostInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        # A correction may well say the same, with another picture or hashtag.
+        draft = replace(given.draft(), allow_duplicate=True)
+        fresh = unpublishing.correct_and_repost(post, draft, by=self.actor)
+        return self.shown(fresh.pk, 201)
+
     def _counted(self, verb: Any, request: Request) -> Response:
         post = self.get_object()
         count = verb(post, by=self.actor)
@@ -227,7 +307,10 @@ class PostViewSet(Resource):
         draft = given.draft()
         problems = [
             {"field": field, "code": code, "message": message}
-            for field, code, message in services.problems_of(draft)
+            for field, code, message in [
+                *services.problems_of(draft),
+                *services.duplicates_of(draft),
+            ]
         ]
         content = {"ok": not problems, "problems": problems, "accounts": keeping.measure(draft)}
         return Response(CheckOutput(content).data)

@@ -7,7 +7,7 @@ what happens next (`retrying.py`): Temporary, Permanent, Unconfirmed, NeedsRecon
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar
@@ -152,12 +152,14 @@ class Outgoing:
     made_with_ai: bool = True
     # Set for every part of a thread but the first.
     reply_to: ReplyTo | None = None
+    # Where it has none and the account's owner wants it: what is said under the text.
+    label: str = ""
     # What `prepare` achieved so far: upload ids, container ids.
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def full_text(self) -> str:
-        """The text, the link unless the text has it, and the hashtags that the text lacks."""
+        """The text, then what it lacks: the link, the hashtags, the label of AI."""
         parts = [self.text]
         if self.link and self.link not in self.text:
             parts.append(self.link)
@@ -165,6 +167,8 @@ class Outgoing:
         missing = [f"#{tag}" for tag in self.hashtags if tag.casefold() not in present]
         if missing:
             parts.append(" ".join(missing))
+        if self.label and self.label.casefold() not in self.text.casefold():
+            parts.append(self.label)
         return "\n\n".join(part for part in parts if part)
 
 
@@ -174,6 +178,38 @@ class Receipt:
 
     remote_id: str
     url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """A post that is on its network: what we know of it there."""
+
+    key: str
+    remote_id: str
+    published_at: datetime
+    url: str = ""
+    pictures: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What somebody wrote under a post; `remote_id` is unique on the network."""
+
+    remote_id: str
+    text: str
+    author: str = ""
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Echo:
+    """How a post did so far: counts as the network tells them, and the replies it shows."""
+
+    likes: int = 0
+    comments: int = 0
+    shares: int = 0
+    replies: tuple[Reply, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +264,14 @@ class Publisher(ABC):
         """The id of the post at `url`, as `Receipt.remote_id` has it; empty if it does not say."""
         return ""
 
+    def ai_mark(self, *, media: bool) -> str:
+        """How this network itself tells readers that a post was made with AI, if we ask it to.
+
+        "network_flag": a field of its own, set from `Outgoing.made_with_ai`; "network_page": its
+        pages say so; empty: it has no way. `media`: pictures of it were made with AI.
+        """
+        return ""
+
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         """Everything that would make the network refuse this post; empty when it fits."""
         limits = self.limits(account)
@@ -236,7 +280,8 @@ class Publisher(ABC):
         if outgoing.reply_to is not None and not self.replies:
             words = f"{self.label} takes no threads and no first comment."
             problems.append(Problem(field="parts", code="no_threads", message=words))
-        if not text.strip() and not outgoing.attachments:
+        said = replace(outgoing, label="").full_text
+        if not said.strip() and not outgoing.attachments:
             problems.append(Problem(field="text", code="empty", message="Nothing to publish."))
         length = self.count(text, account)
         if limits.characters is not None and length > limits.characters:
@@ -325,3 +370,39 @@ class Publisher(ABC):
         Permanent says that the network will not tell us: then a person looks.
         """
         raise NotImplementedError(f"{self.label} cannot list its posts.")
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        """Delete the post there; one that is gone already is no error.
+
+        Deleting twice is deleting once, so whatever goes unanswered is simply asked again. Raises
+        Temporary, Permanent (the network will not) or NeedsReconnect.
+        """
+        raise NotImplementedError(f"{self.label} lets no program delete posts.")
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        """How the post did so far. Raises anything but Unconfirmed."""
+        raise NotImplementedError(f"{self.label} does not tell how posts did.")
+
+    @property
+    def can_unpublish(self) -> bool:
+        """Whether posts can be deleted there from here."""
+        return type(self).unpublish is not Publisher.unpublish
+
+    @property
+    def can_follow_up(self) -> bool:
+        """Whether likes and replies are fetched from there."""
+        return type(self).follow_up is not Publisher.follow_up
+
+
+def need_id(posted: Posted, label: str) -> str:
+    """The post's id there; Permanent where a person confirmed the post and gave none."""
+    if not posted.remote_id:
+        words = f"{label}: nobody knows its id there; delete it by hand."
+        raise Permanent(words, code="no_remote_id")
+    return posted.remote_id
+
+
+def count_of(value: Any) -> int:
+    """A stranger's number of likes and their like: nothing below zero, nothing that is none."""
+    sane = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
+    return value if sane else 0

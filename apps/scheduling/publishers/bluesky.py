@@ -20,15 +20,21 @@ from apps.scheduling.publishers.base import (
     Account,
     Attachment,
     CredentialField,
+    Echo,
     Identity,
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     PublishError,
     Receipt,
+    Reply,
     Safety,
     Temporary,
+    count_of,
+    need_id,
 )
+from apps.scheduling.publishers.calling import moment_of, within
 from apps.scheduling.publishers.tid import new_tid
 from apps.scheduling.publishers.xrpc import XrpcPublisher
 
@@ -37,6 +43,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # The server drops an upload that no post uses for a while; then it is made again.
 UPLOAD_LIFE_SECONDS = 900
 MOST_MENTIONS = 10
+MOST_REPLIES = 200
 LOOK_UP_SECONDS = 5
 NO_ANSWER = frozenset({"unreachable", "timeout", "connection_lost", "rate_limited"})
 
@@ -145,6 +152,43 @@ class Bluesky(XrpcPublisher):
                 return None
             raise
         return self._receipt(account, outgoing, answer, publishing=False)
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        # The key is our own, so a post that only a person found can be deleted too.
+        key = posted.remote_id.rsplit("/", 1)[-1] or posted.key
+
+        def call() -> httpx.Response:
+            return self.signed_in(
+                account,
+                lambda session: self.xrpc(
+                    account,
+                    session,
+                    "com.atproto.repo.deleteRecord",
+                    json={"repo": session["did"], "collection": POSTS, "rkey": key},
+                ),
+            )
+
+        self.delete(frozenset({"RecordNotFound"}), call)
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        query = urlencode({"uri": need_id(posted, self.label), "depth": "1", "parentHeight": "0"})
+
+        def ask(session: Mapping[str, Any]) -> httpx.Response:
+            name = f"app.bsky.feed.getPostThread?{query}"
+            return self.xrpc(account, session, name, method="GET")
+
+        answer = self.read(self.signed_in(account, ask))
+        post, replies = within(answer, "thread", "post"), within(answer, "thread", "replies")
+        if not isinstance(post, dict):
+            self.malformed("it does not show our post")
+        listed = replies if isinstance(replies, list) else []
+        found = [_reply(within(each, "post")) for each in listed[:MOST_REPLIES]]
+        return Echo(
+            likes=count_of(post.get("likeCount")),
+            comments=count_of(post.get("replyCount")),
+            shares=count_of(post.get("repostCount")) + count_of(post.get("quoteCount")),
+            replies=tuple(each for each in found if each is not None),
+        )
 
     def _receipt(
         self, account: Account, outgoing: Outgoing, answer: Any, *, publishing: bool
@@ -268,3 +312,16 @@ class Bluesky(XrpcPublisher):
     def _is_public_network(self, account: Account) -> bool:
         host = urlsplit(self.server(account)).hostname or ""
         return host == "bsky.social" or host.endswith(".bsky.network")
+
+
+def _reply(post: Any) -> Reply | None:
+    """A reply as the network shows it; None where it is hidden or nonsense."""
+    uri, text = within(post, "uri"), within(post, "record", "text")
+    if not isinstance(uri, str) or not uri.startswith("at://") or not isinstance(text, str):
+        return None
+    return Reply(
+        remote_id=uri[:500],
+        text=text,
+        author=str(within(post, "author", "handle") or "")[:200],
+        written_at=moment_of(within(post, "indexedAt")),
+    )

@@ -102,6 +102,14 @@ class HttpPublisher(Publisher):
             pause = min(pause * 2, 5.0)
         return answer
 
+    def delete(self, gone: frozenset[str], call: Callable[[], Any]) -> None:
+        """Make the call that deletes a post; these codes of a refusal say that it is gone."""
+        try:
+            call()
+        except Permanent as error:
+            if error.code not in gone:
+                raise
+
     def malformed(self, what: str, *, publishing: bool = False) -> NoReturn:
         """A 2xx that does not say what it must: the post may well be there."""
         error = Unconfirmed if publishing else Temporary
@@ -216,6 +224,15 @@ def within(answer: Any, *path: str) -> Any:
     for name in path:
         answer = answer.get(name) if isinstance(answer, dict) else None
     return answer
+
+
+def moment_of(value: Any) -> datetime | None:
+    """A stranger's ISO moment, or None."""
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def host_of(url: str) -> str:

@@ -7,6 +7,7 @@ made. Nobody is ever pinged: a persona's text may hold @everyone by accident.
 import json
 import re
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import httpx
 
@@ -17,10 +18,13 @@ from apps.scheduling.publishers.base import (
     Limits,
     NeedsReconnect,
     Outgoing,
+    Permanent,
+    Posted,
     Problem,
     PublishError,
     Receipt,
     Safety,
+    need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
 
@@ -32,7 +36,7 @@ ADDRESS = re.compile(
 # One message's files together, where the server has no boosts.
 MOST_BYTES = 10 * 1024 * 1024
 FILES_SECONDS = 40
-UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
+UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, INVALID_TOKEN = 10008, 10015, 50027
 
 
 class Discord(HttpPublisher):
@@ -117,6 +121,12 @@ class Discord(HttpPublisher):
         page = f"https://discord.com/channels/{guild}/{channel}/{number}"
         return Receipt(remote_id=number, url=page if guild and channel else "")
 
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        number = quote(need_id(posted, self.label), safe="")
+        url = f"{_address(account)}/messages/{number}"
+        gone = frozenset({"unknown_message"})
+        self.delete(gone, lambda: self.call(account, "DELETE", url))
+
     def said(self, response: httpx.Response) -> tuple[str, str]:
         _, words = super().said(response)
         return "", words
@@ -138,6 +148,8 @@ class Discord(HttpPublisher):
             code = within(response.json(), "code")
         except (ValueError, RecursionError):
             code = None
+        if code == UNKNOWN_MESSAGE:
+            return Permanent("Discord no longer has this message.", code="unknown_message")
         if response.status_code == 404 or code in (UNKNOWN_WEBHOOK, INVALID_TOKEN):
             words = "Discord no longer has this webhook; make a new one and give its URL."
             return NeedsReconnect(words, code="unknown_webhook")

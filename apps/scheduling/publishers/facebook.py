@@ -15,9 +15,11 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Receipt,
     Safety,
     Temporary,
+    need_id,
 )
 from apps.scheduling.publishers.calling import within
 from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
@@ -124,6 +126,9 @@ class Facebook(GraphPublisher):
                 raise
             return receipt
         return _receipt(self.number_of(answer, publishing=True))
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        self.remove(account, need_id(posted, self.label))
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
         page = outgoing.progress.get("page")

@@ -72,6 +72,12 @@ class GraphPublisher(HttpPublisher):
         )
         return self.read(response, publishing=publishing)
 
+    def remove(self, account: Account, number: str) -> None:
+        """A DELETE of one post; Meta calls a missing one a missing right, so a refusal stands."""
+        if not all(NUMBER.fullmatch(part) for part in number.split("_", 1)):
+            raise Permanent(f"{self.label}: this is no post's id.", code="bad_id")
+        self.call(account, "DELETE", self._url(account, number), params=_token(account))
+
     def _url(self, account: Account, path: str) -> str:
         if not _token(account)["access_token"]:
             raise NeedsReconnect(f"{self.label}: the access token is missing.", code="no_token")

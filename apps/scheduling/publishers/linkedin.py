@@ -22,9 +22,11 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Receipt,
     Safety,
     Temporary,
+    need_id,
 )
 from apps.scheduling.publishers.calling import host_of, within
 from apps.scheduling.publishers.linkedin_text import little_text, plain
@@ -158,6 +160,12 @@ class LinkedIn(OAuthPublisher):
         if not MADE.fullmatch(urn):
             self.malformed("it does not name our post", publishing=True)
         return _receipt(urn)
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        path = f"/rest/posts/{quote(need_id(posted, self.label), safe='')}"
+        headers = {"X-RestLi-Method": "DELETE"}
+        gone = frozenset({"http_404"})
+        self.delete(gone, lambda: self._call(account, "DELETE", path, headers=headers))
 
     def body(self, outgoing: Outgoing) -> dict[str, Any]:
         """The post as LinkedIn takes it."""

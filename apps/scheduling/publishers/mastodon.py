@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -19,21 +19,27 @@ from apps.scheduling.publishers.base import (
     Account,
     Attachment,
     CredentialField,
+    Echo,
     Identity,
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Receipt,
+    Reply,
     Safety,
     Temporary,
+    count_of,
+    need_id,
 )
-from apps.scheduling.publishers.calling import HttpPublisher
+from apps.scheduling.publishers.calling import HttpPublisher, moment_of, within
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # A server removes media that no post uses after a day.
 UPLOAD_LIFE_SECONDS = 12 * 3_600
 PROCESSING_SECONDS = 60.0
 MOST_PAGES = 50
+MOST_REPLIES = 200
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
@@ -160,7 +166,7 @@ class Mastodon(HttpPublisher):
             if not new:
                 self.malformed("it lists the same posts again and again")
             start = since + _skew(response)
-            moments = [_moment(each.get("created_at")) for each in new]
+            moments = [moment_of(each.get("created_at")) for each in new]
             for status, moment in zip(new, moments, strict=True):
                 if moment is None:
                     self.malformed("one of its posts has no date")
@@ -173,6 +179,29 @@ class Mastodon(HttpPublisher):
         raise Temporary(
             f"{self.label}: the account has posted too much since to look it all through.",
             code="too_many_posts",
+        )
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        number = quote(need_id(posted, self.label), safe="")
+        url = f"{self.server(account)}/api/v1/statuses/{number}"
+        headers = self._authorization(account)
+        gone = frozenset({"http_404", "http_410"})
+        self.delete(gone, lambda: self.call(account, "DELETE", url, headers=headers))
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        number = quote(need_id(posted, self.label), safe="")
+        status = self._get(account, f"/api/v1/statuses/{number}")
+        if not isinstance(status, dict) or not status.get("id"):
+            self.malformed("it does not show our post")
+        context = self._get(account, f"/api/v1/statuses/{number}/context")
+        below = within(context, "descendants")
+        listed = below if isinstance(below, list) else []
+        found = [_reply(each) for each in listed[:MOST_REPLIES]]
+        return Echo(
+            likes=count_of(status.get("favourites_count")),
+            comments=count_of(status.get("replies_count")),
+            shares=count_of(status.get("reblogs_count")),
+            replies=tuple(each for each in found if each is not None),
         )
 
     def _is_ours(
@@ -273,14 +302,6 @@ def receipt_of(status: Any) -> Receipt | None:
     return Receipt(remote_id=str(status["id"])[:500], url=url if sane else "")
 
 
-def _moment(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _skew(response: httpx.Response) -> timedelta:
     """How far the server's clock is ahead of ours."""
     try:
@@ -288,3 +309,18 @@ def _skew(response: httpx.Response) -> timedelta:
         return told - datetime.now(UTC)
     except (ValueError, TypeError):
         return timedelta()
+
+
+def _reply(status: Any) -> Reply | None:
+    """A reply as the server shows it; None where it says nothing readable."""
+    name = within(status, "uri") or within(status, "url")
+    content = within(status, "content")
+    if not isinstance(name, str) or not name or not isinstance(content, str):
+        return None
+    return Reply(
+        # An address: numbers are each server's own.
+        remote_id=name[:500],
+        text=mastodon_text.plain(content),
+        author=str(within(status, "account", "acct") or "")[:200],
+        written_at=moment_of(within(status, "created_at")),
+    )

@@ -1,6 +1,7 @@
 """Text as Mastodon counts it, and as it comes back from a server: as HTML, linked and shortened."""
 
 import html
+import re
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
@@ -105,3 +106,9 @@ def _address(url: str) -> str:
         return url
     rest = unquote(parts._replace(scheme="", netloc="").geturl()).rstrip("/")
     return f"{host.lower()}{rest}"
+
+
+def plain(html_text: str) -> str:
+    """What a reader sees of a status, one line per paragraph."""
+    broken = re.sub(r"<br\s*/?>|</p>", "\n", html_text, flags=re.I)
+    return html.unescape(re.sub(r"<[^<>]*>", "", broken)).strip()

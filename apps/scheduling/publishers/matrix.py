@@ -8,6 +8,7 @@ device that sent them; for that case every message also carries our key, by whic
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -23,12 +24,14 @@ from apps.scheduling.publishers.base import (
     NeedsReconnect,
     Outgoing,
     Permanent,
+    Posted,
     Problem,
     PublishError,
     Receipt,
     Safety,
     Temporary,
     Unconfirmed,
+    need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
 
@@ -155,6 +158,23 @@ class Matrix(HttpPublisher):
             first = first or event
         return _receipt(room, first)
 
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        room, user = posted.progress.get("room"), posted.progress.get("user")
+        events = {posted.remote_id} - {""}
+        if room and user and posted.pictures:
+            # A post with pictures is several messages; each has our key.
+            since = posted.published_at - CLOCK_SKEW
+            wanted = {f"{posted.key}-{number}" for number in range(posted.pictures + 1)}
+            events |= set(self._there(account, str(room), str(user), wanted, since).values())
+        if not room or not events:
+            need_id(replace(posted, remote_id=""), self.label)
+        for event in sorted(events):
+            path = (
+                f"/_matrix/client/v3/rooms/{quote(str(room), safe='')}/redact/"
+                f"{quote(event, safe='')}/{posted.key}-removed"
+            )
+            self._call(account, "PUT", path, json={})
+
     def messages(self, outgoing: Outgoing) -> list[dict[str, Any]]:
         """The post as messages, the same at every try; `m.mentions` says that nobody is pinged."""
         contents: list[dict[str, Any]] = []
@@ -186,13 +206,20 @@ class Matrix(HttpPublisher):
             return None  # Nothing was sent: both are kept before anything is.
         count = len(outgoing.attachments) + bool(outgoing.full_text)
         wanted = {f"{outgoing.key}-{number}" for number in range(count)}
+        there = self._there(account, str(room), str(user), wanted, since)
+        return _found(str(room), outgoing.key, there, count)
+
+    def _there(
+        self, account: Account, room: str, user: str, wanted: set[str], since: datetime
+    ) -> dict[str, str]:
+        """The events in the room, by the key in each, among those since then."""
         there: dict[str, str] = {}
         query = {
             "dir": "b",
             "limit": "100",
             "filter": json.dumps({"types": ["m.room.message"], "senders": [user]}),
         }
-        path = f"/_matrix/client/v3/rooms/{quote(str(room), safe='')}/messages"
+        path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/messages"
         for _ in range(MOST_PAGES):
             answer = self._get(account, f"{path}?{urlencode(query)}")
             events = within(answer, "chunk")
@@ -206,8 +233,8 @@ class Matrix(HttpPublisher):
                     there[key] = event_id
             past = [t for t in times if isinstance(t, int) and _moment(t) < since]
             following = within(answer, "end")
-            if len(there) == count or past or not following:
-                return _found(str(room), outgoing.key, there, count)
+            if len(there) == len(wanted) or past or not following:
+                return there
             query["from"] = str(following)
         raise Temporary("Matrix: too many messages to look them all through.", code="too_many")
 

@@ -86,4 +86,7 @@ class OAuthPublisher(HttpPublisher):
             kept["refresh_token"] = refresh
         if isinstance(life := within(answer, "expires_in"), int) and 0 < life < 10**9:
             kept["expires_at"] = int(time.time()) + life
+        for name in ("refresh_expires_in", "refresh_token_expires_in"):
+            if isinstance(life := within(answer, name), int) and 0 < life < 10**9:
+                kept["refresh_expires_at"] = int(time.time()) + life
         return kept

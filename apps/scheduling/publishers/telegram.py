@@ -19,10 +19,13 @@ from apps.scheduling.publishers.base import (
     Limits,
     NeedsReconnect,
     Outgoing,
+    Permanent,
+    Posted,
     Problem,
     PublishError,
     Receipt,
     Safety,
+    need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
 
@@ -153,6 +156,19 @@ class Telegram(HttpPublisher):
     def id_in(self, url: str) -> str:
         found = re.search(r"/(\d{1,15})/?(?:\?|$)", url, re.ASCII)
         return found[1] if found else ""
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        number = need_id(posted, self.label)
+        if posted.pictures > 1:
+            words = "Telegram names only an album's first picture to bots; delete it by hand."
+            raise Permanent(words, code="album")
+        chat = _chat(account)
+        try:
+            self._ask(account, "deleteMessage", chat_id=chat, message_id=int(number))
+        except Permanent as error:
+            # Bots may delete for 48 hours; after that the refusal stands.
+            if "message to delete not found" not in str(error).lower():
+                raise
 
     def _ask(
         self, account: Account, method: str, *, publishing: bool = False, **fields: Any

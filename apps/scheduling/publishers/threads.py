@@ -10,6 +10,8 @@ from apps.scheduling.publishers.base import (
     CredentialField,
     Limits,
     Outgoing,
+    Posted,
+    need_id,
 )
 from apps.scheduling.publishers.containers import ContainerPublisher
 
@@ -38,8 +40,9 @@ class Threads(ContainerPublisher):
             name="access_token",
             label="Access token",
             help="On developers.facebook.com: your app, use case “Access the Threads API”, "
-            "settings, User Token Generator, with threads_basic and threads_content_publish. It "
-            "lasts sixty days and is renewed while the account posts.",
+            "settings, User Token Generator, with threads_basic and threads_content_publish, and "
+            "threads_delete to delete posts from here. It lasts sixty days and is renewed while "
+            "the account posts.",
         ),
     )
 
@@ -73,6 +76,9 @@ class Threads(ContainerPublisher):
             return {**self.picture(outgoing.attachments[0]), **text}
         card = {"link_attachment": outgoing.link} if outgoing.link else {}
         return {"media_type": "TEXT", **text, **card}
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        self.remove(account, need_id(posted, self.label))
 
     def page(self, name: str) -> str:
         return f"https://www.threads.com/@{name}"

@@ -91,6 +91,9 @@ class TikTok(OAuthPublisher):
             problems.append(Problem(field="media", code="media_missing", message=words))
         return [*problems, *unreachable(self.label, outgoing.attachments)]
 
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_flag" if media else ""
+
     def test(self, account: Account) -> Identity:
         name = str(within(self._creator(account), "creator_username") or "")[:100]
         if not name.replace(".", "").replace("_", "").isalnum():

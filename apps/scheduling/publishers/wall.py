@@ -13,6 +13,7 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Publisher,
     Receipt,
     ReplyTo,
@@ -30,6 +31,9 @@ class Wall(Publisher):
 
     def limits(self, account: Account) -> Limits:
         return Limits(images=10)
+
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_page"
 
     def test(self, account: Account) -> Identity:
         return Identity(handle=account.handle, url=self._page(account))
@@ -61,6 +65,12 @@ class Wall(Publisher):
         except (WallPost.DoesNotExist, ValidationError):
             words = "The first part is no longer on the Wall."
             raise Permanent(words, code="no_reply_id") from None
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        try:
+            WallPost.objects.filter(key=posted.key).delete()
+        except DatabaseError as error:
+            raise Temporary(f"The Wall's database did not answer: {error}") from error
 
     def _page(self, account: Account) -> str:
         return f"{settings.GATOR_PUBLIC_URL}/wall/{account.handle}/"

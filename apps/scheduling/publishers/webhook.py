@@ -9,9 +9,9 @@
     {"type": "post.published",      or "ping", which asks only for a 2xx
      "timestamp": "2026-11-22T21:00:00.000Z",
      "data": {"id": "<key>", "handle": "...", "text": "...", "full_text": "...", "link": "...",
-              "hashtags": ["..."], "language": "en",
+              "hashtags": ["..."], "language": "en", "made_with_ai": true,
               "reply_to": "<id of the part before>",     only where it continues a thread
-             "media": [{"url": "...", "name": "...", "mime": "image/jpeg", "size": 1,
+              "media": [{"url": "...", "name": "...", "mime": "image/jpeg", "size": 1,
                          "width": 1, "height": 1, "alt": "...", "sha256": "..."}]}}
 
 `text` is what was written; `full_text` has the link and the hashtags too. Any 2xx means "taken";
@@ -63,6 +63,9 @@ class Webhook(HttpPublisher):
     def limits(self, account: Account) -> Limits:
         return Limits(images=20)
 
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_flag"
+
     def test(self, account: Account) -> Identity:
         now = datetime.now(UTC)
         key = f"ping-{self.new_key()}"
@@ -78,6 +81,7 @@ class Webhook(HttpPublisher):
             "link": outgoing.link,
             "hashtags": list(outgoing.hashtags),
             "language": outgoing.language,
+            "made_with_ai": outgoing.made_with_ai,
             **({"reply_to": outgoing.reply_to.id} if outgoing.reply_to else {}),
             "media": [
                 {

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -22,11 +22,13 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Permanent,
+    Posted,
     Problem,
     PublishError,
     Receipt,
     Safety,
     Temporary,
+    need_id,
 )
 from apps.scheduling.publishers.calling import wait_of, within
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
@@ -88,6 +90,9 @@ class X(OAuthPublisher):
             words = "X takes a GIF only alone."
             problems.append(Problem(field="media", code="media_mixed", message=words))
         return problems
+
+    def ai_mark(self, *, media: bool) -> str:
+        return "network_flag" if media else ""
 
     def test(self, account: Account) -> Identity:
         me = within(self._get(account, "/2/users/me?user.fields=subscription_type"), "data")
@@ -191,6 +196,11 @@ class X(OAuthPublisher):
     def id_in(self, url: str) -> str:
         found = re.search(r"/status/(\d{1,20})", url, re.ASCII)
         return found[1] if found else ""
+
+    def unpublish(self, account: Account, posted: Posted) -> None:
+        path = f"/2/tweets/{quote(need_id(posted, self.label), safe='')}"
+        gone = frozenset({"http_404", "resource-not-found"})
+        self.delete(gone, lambda: self._call(account, "DELETE", path))
 
     def _receipt(self, account: Account, number: str) -> Receipt:
         name = account.handle.strip().removeprefix("@")

@@ -74,6 +74,7 @@ def test_a_post_is_one_signed_request() -> None:
         "link": "https://a.example",
         "hashtags": ["fog"],
         "language": "en",
+        "made_with_ai": True,
         "media": [
             {
                 "url": "https://gator.example/media/fog.jpg",

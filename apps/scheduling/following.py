@@ -1,0 +1,107 @@
+"""What became of posts that went out: likes, shares and replies, asked for ever more rarely."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.scheduling import composing, removing
+from apps.scheduling.models import Delivery, SocialAccount
+from apps.scheduling.networks import publishers
+from apps.scheduling.publishers.base import Echo, PublishError
+from apps.sentiment import services as sentiment
+
+log = structlog.get_logger(__name__)
+
+# So old at most, it is asked about so often.
+TIERS = (
+    (timedelta(days=1), timedelta(minutes=30)),
+    (timedelta(days=7), timedelta(hours=6)),
+    (timedelta(days=30), timedelta(days=1)),
+)
+FIRST_AFTER = timedelta(minutes=10)
+MOST_AT_ONCE = 50
+
+
+def follow_due() -> int:
+    """Ask about the posts whose turn it is; how many answered."""
+    told = [name for name, publisher in publishers.items() if publisher.can_follow_up]
+    now = timezone.now()
+    rows = (
+        Delivery.objects.filter(_due(now), state=Delivery.State.PUBLISHED)
+        .filter(account__network__in=told, account__status=SocialAccount.Status.WORKING)
+        .exclude(remote_id="")
+        .select_related("account", "post")
+        .prefetch_related("post__postmedia_set__media")
+        .order_by("followed_at", "-published_at")
+    )
+    answered = 0
+    for delivery in list(rows[:MOST_AT_ONCE]):
+        # Taken by saying so first: two workers do not both ask.
+        mine = Delivery.objects.filter(pk=delivery.pk, followed_at=delivery.followed_at)
+        if mine.update(followed_at=now):
+            answered += _follow(delivery)
+    return answered
+
+
+def _due(now: datetime) -> Q:
+    due = Q(pk=None)
+    newest = now - FIRST_AFTER
+    for age, every in TIERS:
+        asked = Q(followed_at=None) | Q(followed_at__lte=now - every)
+        due |= Q(published_at__gt=now - age, published_at__lte=newest) & asked
+        newest = now - age
+    return due
+
+
+def _follow(delivery: Delivery) -> bool:
+    account = delivery.account
+    try:
+        echo = publishers[account.network].follow_up(
+            composing.account_of(account), removing.posted_of(delivery)
+        )
+    except PublishError as error:
+        # Nothing depends on it: the next turn asks again.
+        log.info("no word of a post", delivery=str(delivery.pk), error=str(error))
+        return False
+    except Exception:
+        log.exception("following up failed", delivery=str(delivery.pk))
+        return False
+    _keep(delivery, echo)
+    return True
+
+
+def _keep(delivery: Delivery, echo: Echo) -> None:
+    account, post = delivery.account, delivery.post
+    sentiment.record_engagement(
+        persona_id=account.persona_id,
+        posts=[
+            sentiment.Measured(
+                network=account.network,
+                remote_id=delivery.remote_url or delivery.remote_id,
+                likes=echo.likes,
+                comments=echo.comments,
+                shares=echo.shares,
+                text=delivery.frozen.get("text", ""),
+                posted_at=delivery.published_at,
+                post=post.pk,
+            )
+        ],
+    )
+    if echo.replies:
+        sentiment.record_comments(
+            persona_id=account.persona_id,
+            comments=[
+                sentiment.Written(
+                    network=account.network,
+                    remote_id=each.remote_id,
+                    text=each.text,
+                    author=each.author,
+                    written_at=each.written_at,
+                    post=post.pk,
+                )
+                for each in echo.replies
+                if each.text.strip()
+            ],
+        )
