@@ -433,9 +433,6 @@ class WallPost(models.Model):
     images = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
-    # What continues it, where the Wall's pages have asked for that.
-    continuation: "list[WallPost]"
-
     class Meta:
         ordering = ("-created_at", "-id")
         indexes: ClassVar[list[models.Index]] = [
