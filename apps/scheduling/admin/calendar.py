@@ -32,7 +32,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
     view = request.GET.get("view", "month")
     view = view if view in VIEWS else "month"
     at = _date(request.GET.get("at", "")) or today
-    persona = Persona.objects.filter(pk=_uuid(request.GET.get("persona", ""))).first()
+    chosen = _uuid(request.GET.get("persona", ""))
+    persona = Persona.objects.filter(pk=chosen).first() if chosen else None
     first, days = _span(view, at)
     found = agenda.between(
         _midnight(first, zone),
