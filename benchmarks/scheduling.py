@@ -1,7 +1,7 @@
 """How fast and how punctual publishing is, on SQLite and PostgreSQL, beside plain Celery ETAs.
 
-`python -m benchmarks.scheduling [--database sqlite|postgres] [--quick] [--plans]` prints a table and,
-as its last line, the same as JSON. Everything runs in a temporary folder and on 127.0.0.1.
+`python -m benchmarks.scheduling [--database sqlite|postgres] [--quick] [--plans]` prints a
+table and, as its last line, the same as JSON. Everything runs in a temporary folder, on 127.0.0.1.
 """
 
 import argparse
