@@ -1,7 +1,7 @@
 """How fast and how punctual publishing is, on SQLite and PostgreSQL, beside plain Celery ETAs.
 
-`python -m benchmarks.scheduling [--database sqlite|postgres] [--quick]` prints a table and, as its
-last line, the same as JSON. Everything runs in a temporary folder and on 127.0.0.1.
+`python -m benchmarks.scheduling [--database sqlite|postgres] [--quick] [--plans]` prints a
+table and, as its last line, the same as JSON. Everything runs in a temporary folder, on 127.0.0.1.
 """
 
 import argparse
@@ -296,10 +296,20 @@ def measure(database: str, quick: bool) -> dict[str, Figures]:
     return results
 
 
+def measure_plans(database: str, quick: bool) -> dict[str, Figures]:
+    from benchmarks import plans
+
+    with installation(database):
+        return plans.measure(quick)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgres"], action="append")
     parser.add_argument("--quick", action="store_true", help="a fifth of the work")
+    parser.add_argument(
+        "--plans", action="store_true", help="instead: the calendar and the sweep over many rows"
+    )
     options = parser.parse_args()
     everything: dict[str, dict[str, Figures]] = {}
     for database in options.database or ["sqlite", "postgres"]:
@@ -307,11 +317,12 @@ def main() -> None:
             # Django is set up once per process.
             command = [sys.executable, "-m", "benchmarks.scheduling", "--database", database]
             command += ["--quick"] if options.quick else []
+            command += ["--plans"] if options.plans else []
             run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print(run.stdout.rpartition("\n{")[0])
             everything |= json.loads(run.stdout.strip().splitlines()[-1])
             continue
-        results = measure(database, options.quick)
+        results = (measure_plans if options.plans else measure)(database, options.quick)
         print(f"\n{database}, {os.cpu_count()} cores, Python {platform.python_version()}")
         for name, figures in results.items():
             print(f"  {name:<42} " + "  ".join(f"{key}={value}" for key, value in figures.items()))

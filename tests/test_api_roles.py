@@ -75,7 +75,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("delete", "account-detail"): "scheduling.delete_socialaccount",
     ("post", "account-test"): "scheduling.change_socialaccount",
     ("get", "account-slots"): "scheduling.view_socialaccount",
-    ("put", "account-slots"): "scheduling.change_socialaccount",
+    ("post", "account-set-slots"): "scheduling.change_socialaccount",
     ("get", "media-list"): "scheduling.view_media",
     ("post", "media-list"): "scheduling.add_media",
     ("get", "media-detail"): "scheduling.view_media",

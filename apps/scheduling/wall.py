@@ -71,13 +71,13 @@ def feed(request: HttpRequest, handle: str) -> HttpResponse:
         language=persona.language,
     )
     for row in _threads_at(handle)[:IN_FEED]:
-        text = _printable("\n\n".join([row.text, *(part.text for part in row.continuation)]))
+        text = _printable("\n\n".join([row.text, *(part.text for part in row.continued_by.all())]))
         atom.add_item(
             title=text[:80] or "(picture)",
             link=_address("wall-post", handle, row.pk),
             unique_id=f"urn:uuid:{row.pk}",
             description=linked(text).replace("\n", "<br>")
-            + mark_safe("".join(_pictures(each) for each in [row, *row.continuation])),
+            + mark_safe("".join(_pictures(each) for each in [row, *row.continued_by.all()])),
             author_name=_printable(persona.name),
             pubdate=row.created_at,
             updateddate=row.created_at,
@@ -107,11 +107,7 @@ def _posts_at(handle: str) -> QuerySet[WallPost]:
 def _threads_at(handle: str) -> QuerySet[WallPost]:
     """The posts that begin something, each with what continues it."""
     parts = WallPost.objects.order_by("created_at", "id")
-    return (
-        _posts_at(handle)
-        .filter(thread=None)
-        .prefetch_related(Prefetch("continued_by", parts, to_attr="continuation"))
-    )
+    return _posts_at(handle).filter(thread=None).prefetch_related(Prefetch("continued_by", parts))
 
 
 def _before(posts: QuerySet[WallPost], cursor: str) -> QuerySet[WallPost]:

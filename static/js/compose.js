@@ -1,4 +1,6 @@
 // The composer: asks the server how each network counts the text, so that its word is the only one.
+import { draw } from "./preview.js";
+
 const form = document.getElementById("compose");
 const PAUSE = 250;
 let timer = 0;
@@ -10,9 +12,10 @@ const begun = () =>
 
 function show(row, measured) {
   const count = row.querySelector(".g-count");
-  count.textContent =
-    measured.limit === null ? `${measured.count}` : `${measured.count} / ${measured.limit}`;
-  count.classList.toggle("g-over", measured.limit !== null && measured.count > measured.limit);
+  const each = measured.counts.join(" + ");
+  count.textContent = measured.limit === null ? each : `${each} / ${measured.limit}`;
+  const over = measured.limit !== null && Math.max(...measured.counts) > measured.limit;
+  count.classList.toggle("g-over", over);
   const chosen = row.querySelector('input[name="accounts"]').checked;
   row.querySelector(".g-problems").replaceChildren(
     ...(chosen && begun() ? measured.problems : []).map((problem) => {
@@ -34,6 +37,7 @@ async function check() {
     for (const row of form.querySelectorAll("[data-account]")) {
       if (accounts[row.dataset.account]) show(row, accounts[row.dataset.account]);
     }
+    draw(form, begun() ? accounts : {});
   } catch {
     // Offline for a moment: the next key asks again, and saving checks in any case.
   }
@@ -42,6 +46,22 @@ async function check() {
 function soon() {
   clearTimeout(timer);
   timer = setTimeout(check, PAUSE);
+}
+
+// One more part of a thread; what is left empty is not kept.
+function addPart() {
+  const place = document.getElementById("parts");
+  const number = place.children.length + 1;
+  const field = document.createElement("div");
+  field.className = "g-field";
+  const label = document.createElement("label");
+  label.htmlFor = `part-${number}`;
+  label.textContent = place.dataset.label.replace("NUMBER", number + 1);
+  const text = document.createElement("textarea");
+  Object.assign(text, { id: label.htmlFor, name: "parts", rows: 3 });
+  field.append(label, text);
+  place.append(field);
+  text.focus();
 }
 
 // One line per new picture, to say what it shows.
@@ -67,5 +87,6 @@ if (form?.querySelector("[data-account]")) {
     if (event.target.id === "uploads") askAlts(event.target);
     soon();
   });
+  document.getElementById("add-part")?.addEventListener("click", addPart);
   check();
 }

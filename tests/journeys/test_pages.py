@@ -115,7 +115,6 @@ def test_nothing_serious_stands_in_anybodys_way(
         "/admin/scheduling/series/add/",
         f"/admin/scheduling/series/{series.pk}/change/",
         "/admin/scheduling/queueslot/",
-        "/admin/scheduling/evergreen/add/",
         "/admin/scheduling/delivery/",
         f"/admin/scheduling/delivery/{delivery.pk}/change/",
         f"/admin/scheduling/socialaccount/{delivery.account_id}/change/",

@@ -165,3 +165,72 @@ def test_cancelling_several_names_what_was_skipped(as_kei: Client, wall: SocialA
     assert "Cancelled: 1 delivery." in page
     assert "Skipped “First”" in page
     assert Delivery.objects.get(post__text="Second").state == Delivery.State.CANCELLED
+
+
+# -- Threads and what each account has of its own -----------------------------------------------
+
+
+def test_a_thread_is_written_shown_changed_and_shortened(
+    as_kei: Client, wall: SocialAccount, picture: Media
+) -> None:
+    typed = {
+        "text": "First",
+        "parts": ["Second", "", "Third"],
+        "accounts": [str(wall.pk)],
+        "at": "2030-05-01T09:00",
+        "zone": "Europe/Lisbon",
+        "too_late": "86400",
+    }
+    as_kei.post("/admin/scheduling/post/add/", typed)
+    post = Post.objects.get()
+    assert [part["text"] for part in post.parts] == ["Second", "Third"]
+    assert post.deliveries.count() == 3
+    # A picture of a later part came by the API; the form keeps it.
+    post.postmedia_set.create(media=picture, position=0, part=1)
+    path = f"/admin/scheduling/post/{post.pk}/change/"
+    assert "Third</textarea>" in as_kei.get(path).content.decode()
+    as_kei.post(path, {**typed, "parts": ["Second, changed", ""]})
+    post.refresh_from_db()
+    assert [part["text"] for part in post.parts] == ["Second, changed"]
+    assert (post.deliveries.count(), post.postmedia_set.get().part) == (2, 1)
+    page = as_kei.post(path, {**typed, "parts": ["Second", "Second"]}).content.decode()
+    assert "Two parts say the same." in page
+
+
+def test_an_account_has_its_own_text_link_and_hashtags_or_the_first_part_alone(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    typed = {
+        "text": "First",
+        "parts": ["Second"],
+        "accounts": [str(wall.pk)],
+        f"text_{wall.pk}": "Mine",
+        f"link_{wall.pk}": "https://example.org/mine",
+        f"tags_{wall.pk}": "#fog lisbon",
+        f"alone_{wall.pk}": "on",
+        "at": "2030-05-01T09:00",
+        "zone": "Europe/Lisbon",
+        "too_late": "86400",
+    }
+    as_kei.post("/admin/scheduling/post/add/", typed)
+    delivery = Delivery.objects.get()
+    assert delivery.override == {
+        "text": "Mine",
+        "link": "https://example.org/mine",
+        "hashtags": ["fog", "lisbon"],
+        "parts": [],
+    }
+    shown = as_kei.get(f"/admin/scheduling/post/{delivery.post_id}/change/").content.decode()
+    assert 'value="https://example.org/mine"' in shown
+    assert 'value="fog lisbon"' in shown
+
+
+def test_the_preview_has_the_very_texts_that_will_go_out(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    answer = as_kei.post(
+        f"/admin/scheduling/post/check/{wall.persona_id}/",
+        {"text": "First", "hashtags": "fog", "parts": ["Second", " "]},
+    ).json()["accounts"][str(wall.pk)]
+    assert answer["texts"] == ["First\n\n#fog", "Second"]
+    assert answer["counts"] == [11, 6]

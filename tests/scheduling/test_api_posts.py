@@ -190,6 +190,7 @@ def test_a_check_counts_and_stores_nothing(api: Any, account: SocialAccount) -> 
             "limit": 300,
             "bytes": 301,
             "byte_limit": None,
+            "parts": [],
         }
     ]
     assert answer.json()["problems"][0]["code"] == "text_too_long"

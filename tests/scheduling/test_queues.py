@@ -62,16 +62,17 @@ def test_an_accounts_slots_are_set_as_a_whole_and_the_next_free_one_is_said(
     api: APIClient, wall: SocialAccount
 ) -> None:
     path = f"/api/v1/accounts/{wall.pk}/slots/"
+    setting = f"/api/v1/accounts/{wall.pk}/set-slots/"
     assert api.get(path).json()["next_free"] == {"at": None, "local": None}
     given = [{"weekday": "tue", "at": "09:00"}, {"weekday": "mon", "at": "07:30"}]
-    answer = api.put(path, {"slots": given}, format="json").json()
+    answer = api.post(setting, {"slots": given}, format="json").json()
     assert answer["zone"] == "Europe/Lisbon"
     assert [each["weekday"] for each in answer["slots"]] == ["mon", "tue"]
     assert answer["next_free"]["local"] == "2026-12-01T09:00"
-    answer = api.put(path, {"slots": given[1:] * 2}, format="json").json()
+    answer = api.post(setting, {"slots": given[1:] * 2}, format="json").json()
     assert answer["slots"] == [{"weekday": "mon", "at": "07:30"}]
     for wrong in ({"weekday": "someday", "at": "09:00"}, {"weekday": "mon", "at": "25:00"}):
-        assert api.put(path, {"slots": [wrong]}, format="json").status_code == 400
+        assert api.post(setting, {"slots": [wrong]}, format="json").status_code == 400
 
 
 def test_queued_posts_fill_one_free_slot_after_the_other(

@@ -9,16 +9,18 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.scheduling import composing, services
+from apps.scheduling import composing, drafting, services
 from apps.scheduling.admin.shown import network_label
 from apps.scheduling.models import DAY, HashtagSet, Media, Post, SocialAccount, Template
 
 LATEST_MEDIA = 12
+# One more than services take, so that they can say so.
+LATEST_PARTS = drafting.MOST_PARTS + 1
 NEVER = "never"
 LIMITS: dict[str, str] = {
     "3600": "1 hour",
@@ -97,12 +99,32 @@ class ComposeForm(forms.Form):
             limits.setdefault(seconds, str(post.too_late_after))
         self._choices("too_late", limits)
         for account in self.own_accounts:
+            network = network_label(account.network)
             self.fields[f"text_{account.pk}"] = forms.CharField(
-                label=f"Its own text on {network_label(account.network)}",
+                label=f"Its own text on {network}",
                 required=False,
                 strip=False,
                 widget=forms.Textarea(attrs={"rows": 3}),
             )
+            self.fields[f"link_{account.pk}"] = forms.URLField(
+                label=f"Its own link on {network}",
+                required=False,
+                max_length=1_000,
+                assume_scheme="https",
+            )
+            self.fields[f"tags_{account.pk}"] = forms.CharField(
+                label=f"Its own hashtags on {network}", required=False
+            )
+            self.fields[f"alone_{account.pk}"] = forms.BooleanField(
+                label="First part only", required=False
+            )
+        self.post = post
+        # Pictures of later parts come by the API alone; saving here does not lose them.
+        self.kept = (
+            drafting.parts_of(post.parts, post.postmedia_set.select_related("media"))
+            if post
+            else []
+        )
 
     def _choices(self, name: str, choices: Mapping[str, str]) -> None:
         field = self.fields[name]
@@ -123,6 +145,7 @@ class ComposeForm(forms.Form):
             link=data.get("link", ""),
             hashtags=self._hashtags(),
             media=[shelf[pk] for pk in data.get("images", []) if pk in shelf],
+            parts=self._parts(),
             overrides=self._overrides(chosen),
             too_late_after=None if too_late == NEVER else timedelta(seconds=int(too_late)),
             campaign=data.get("campaign", ""),
@@ -136,16 +159,53 @@ class ComposeForm(forms.Form):
         return self.cleaned_data.get("at") or timezone.now()
 
     def _hashtags(self) -> list[str]:
-        typed = self.cleaned_data.get("hashtags", "").replace(",", " ").split()
+        typed = _tags(self.cleaned_data.get("hashtags", ""))
         chosen = set(self.cleaned_data.get("sets", []))
         added = [tag for each in self.tag_sets if str(each.pk) in chosen for tag in each.hashtags]
         return composing.with_tags(typed, added) if added else typed
 
     def _overrides(self, chosen: list[SocialAccount]) -> dict[str, dict[str, Any]]:
-        own = {str(each.pk): self.cleaned_data.get(f"text_{each.pk}", "") for each in chosen}
-        return {
-            pk: {"text": text.replace("\r\n", "\n")} for pk, text in own.items() if text.strip()
-        }
+        overrides = {}
+        for account in chosen:
+            pk = str(account.pk)
+            text, link, tags = (
+                self.cleaned_data.get(f"{name}_{pk}", "") for name in ("text", "link", "tags")
+            )
+            own: dict[str, Any] = {}
+            if text.strip():
+                own["text"] = text.replace("\r\n", "\n")
+            if link:
+                own["link"] = link
+            if tags.strip():
+                own["hashtags"] = [tag.removeprefix("#") for tag in _tags(tags)]
+            if self.cleaned_data.get(f"alone_{pk}"):
+                own["parts"] = []
+            elif kept := self._stored_override(account).get("parts"):
+                # Parts of its own come by the API alone; saving here does not lose them.
+                own["parts"] = kept
+            if own:
+                overrides[pk] = own
+        return overrides
+
+    def _stored_override(self, account: SocialAccount) -> dict[str, Any]:
+        if self.post is None:
+            return {}
+        row = self.post.deliveries.filter(account=account, part=0).first()
+        return row.override if row else {}
+
+    def part_texts(self) -> list[str]:
+        """The texts of the parts that follow, as typed or as stored."""
+        if self.is_bound and isinstance(self.data, QueryDict):
+            return [text.replace("\r\n", "\n") for text in self.data.getlist("parts")]
+        return list(self.initial.get("parts", []))
+
+    def _parts(self) -> list[drafting.Part]:
+        kept, texts = self.kept, self.part_texts()[:LATEST_PARTS]
+        parts = [
+            drafting.Part(text=text, media=kept[number].media if number < len(kept) else ())
+            for number, text in enumerate(texts, 1)
+        ]
+        return [part for part in parts if part.text.strip() or part.media]
 
     def show(self, refused: services.Refused) -> None:
         """Put every problem at its field."""
@@ -168,6 +228,12 @@ class ComposeForm(forms.Form):
                 "network": network_label(each.network),
                 "chosen": str(each.pk) in chosen,
                 "own_text": self[f"text_{each.pk}"],
+                "own_link": self[f"link_{each.pk}"],
+                "own_tags": self[f"tags_{each.pk}"],
+                "alone": self[f"alone_{each.pk}"],
+                "is_own": any(
+                    self[f"{name}_{each.pk}"].value() for name in ("text", "link", "tags", "alone")
+                ),
                 "ready": each.status
                 in (SocialAccount.Status.WORKING, SocialAccount.Status.UNTESTED),
             }
@@ -182,7 +248,7 @@ class ComposeForm(forms.Form):
 
 def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
     """A stored post as the form shows it."""
-    deliveries = list(post.deliveries.all())
+    deliveries = list(post.deliveries.filter(part=0))
     limit = post.too_late_after
     return {
         "text": post.text,
@@ -195,9 +261,21 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
         "text_by_ai": post.text_by_ai,
         "media_by_ai": post.media_by_ai,
         "accounts": [str(each.account_id) for each in deliveries],
-        "images": [str(each.media_id) for each in post.postmedia_set.all()],
-        **{f"text_{each.account_id}": each.override.get("text", "") for each in deliveries},
+        "images": [str(each.media_id) for each in post.postmedia_set.all() if not each.part],
+        "parts": [part["text"] for part in post.parts],
+        **initial_overrides({str(each.account_id): each.override for each in deliveries}),
     }
+
+
+def initial_overrides(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What accounts have of their own, as the form shows it."""
+    initial: dict[str, Any] = {}
+    for pk, override in overrides.items():
+        initial[f"text_{pk}"] = override.get("text", "")
+        initial[f"link_{pk}"] = override.get("link", "")
+        initial[f"tags_{pk}"] = " ".join(override.get("hashtags", []))
+        initial[f"alone_{pk}"] = override.get("parts") == []
+    return initial
 
 
 def templates_for(persona: Persona) -> list[Template]:
@@ -256,6 +334,10 @@ def store_uploads(request: HttpRequest, form: ComposeForm, *, by: User) -> list[
         else:
             stored.append(str(media.pk))
     return stored
+
+
+def _tags(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _is_uuid(text: str) -> bool:

@@ -371,7 +371,9 @@ class PostAdmin(StudioAdmin):
                 "accounts": {
                     str(pk): {
                         "count": each.count,
+                        "counts": each.counts,
                         "limit": each.limit,
+                        "texts": each.texts,
                         "problems": [problem.message for problem in each.problems],
                     }
                     for pk, each in counts.items()

@@ -150,6 +150,7 @@ class SeriesAdmin(StudioAdmin):
             if series
             else series_form.initial_of_new(persona, copied=copied),
             persona=persona,
+            series=series,
             viewer_zone=timezone.get_current_timezone_name(),
         )
         if request.method == "POST":

@@ -8,10 +8,10 @@ from django import forms
 from django.utils import timezone
 
 from apps.personas.models import Persona
-from apps.scheduling import planning, recurrence, repeating, services
+from apps.scheduling import drafting, planning, recurrence, repeating, services
 from apps.scheduling.admin import composer
 from apps.scheduling.admin.composer import ComposeForm
-from apps.scheduling.models import Post, Series
+from apps.scheduling.models import Post, Series, SocialAccount
 from apps.scheduling.recurrence import Rule
 
 DAYS = list(zip(recurrence.WEEKDAYS, recurrence.NAMES, strict=True))
@@ -63,8 +63,19 @@ class SeriesForm(ComposeForm):
         label="Or so many times", required=False, help_text="Both empty: it has no end."
     )
 
-    def __init__(self, *args: Any, persona: Persona, viewer_zone: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        persona: Persona,
+        series: Series | None,
+        viewer_zone: str,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, persona=persona, post=None, viewer_zone=viewer_zone, **kwargs)
+        self.series = series
+        if series:
+            media = series.seriesmedia_set.select_related("media")
+            self.kept = drafting.parts_of(series.parts, media)
         first = dict.fromkeys([persona.time_zone, viewer_zone])
         others = dict.fromkeys(sorted(available_timezones()))
         self._choices("zone", {name: name for name in [*first, *others]})
@@ -75,6 +86,9 @@ class SeriesForm(ComposeForm):
 
     def _moment(self) -> datetime:
         return timezone.now()
+
+    def _stored_override(self, account: SocialAccount) -> dict[str, Any]:
+        return dict(self.series.overrides.get(str(account.pk), {})) if self.series else {}
 
     def _rule(self) -> Rule:
         data = self.cleaned_data
@@ -115,8 +129,9 @@ def initial_of(series: Series) -> dict[str, Any]:
         "hashtags": " ".join(series.hashtags),
         "too_late": composer.NEVER if limit is None else str(int(limit.total_seconds())),
         "accounts": [str(pk) for pk in series.accounts.values_list("pk", flat=True)],
-        "images": [str(each.media_id) for each in series.seriesmedia_set.all()],
-        **{f"text_{pk}": override.get("text", "") for pk, override in overrides.items()},
+        "images": [str(each.media_id) for each in series.seriesmedia_set.all() if not each.part],
+        "parts": [part["text"] for part in series.parts],
+        **composer.initial_overrides(overrides),
         "kind": rule.kind,
         "at": rule.at,
         "zone": rule.zone.key,

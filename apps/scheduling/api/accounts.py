@@ -160,7 +160,7 @@ class AccountViewSet(Resource):
         """The account's weekly slots and the next one that is free."""
         return Response(slots_of(self.get_object()))
 
-    @slots.mapping.put
+    @action(detail=True, methods=["post"], url_path="set-slots")
     def set_slots(self, request: Request, pk: str) -> Response:
         """Give the account exactly these slots."""
         account = self.get_object()
