@@ -85,7 +85,7 @@ def gator(port: int, tokens: list[str], room_of: Any) -> Dialect:
         opening=lambda n: [event("join_conversation", conversation_id=room_of(n))],
         ready=b"conversation_joined",
         say=lambda n, text: event(
-            "send_message", conversation_id=room_of(n), content=text, client_id=text
+            "send_message", conversation_id=room_of(n), content=text, client_id=text[:60]
         ),
         mark=b'"new_message"',
     )
