@@ -47,6 +47,28 @@ def pytest_configure(config: pytest.Config) -> None:
         stack.enter_context(servers.running_postgres(TESTS_POSTGRES))
 
 
+TOUCHES_A_DATABASE = {"db", "transactional_db", "live_server"}
+# These start processes with databases of their own.
+PROCESSES = ("tests/backups/", "tests/chat/", "tests/faults/", "tests/journeys/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What touches no database runs with SQLite's tests only; pytest says how many those are."""
+    if TESTS_DATABASE != "postgres":
+        return
+    elsewhere = {
+        item
+        for item in items
+        if not item.nodeid.startswith(PROCESSES)
+        and item.get_closest_marker("django_db") is None
+        and TOUCHES_A_DATABASE.isdisjoint(getattr(item, "fixturenames", ()))
+    }
+    # Named on the command line, a test runs whatever it touches.
+    if len(elsewhere) < len(items):
+        config.hook.pytest_deselected(items=list(elsewhere))
+        items[:] = [item for item in items if item not in elsewhere]
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _servers in config.stash:
         config.stash[_servers].close()
