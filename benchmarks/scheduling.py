@@ -120,14 +120,16 @@ def wait_for(count: int, house: Any, seconds: float) -> dict[str, float]:
 
 
 def wait_for_workers(count: int) -> None:
-    """Start-up is measured elsewhere: wait for the workers' and beat's first signs of life."""
+    """Start-up is measured elsewhere: wait for beat's first sign of life and each worker's answer."""
     from apps.core.models import Lease
+    from gator.celery import app
 
     for _ in range(300):
-        names = set(Lease.objects.live().values_list("name", flat=True))
-        if "beat" in names and any(name.startswith("worker:") for name in names):
-            # Several workers of one queue share a sign: leave the last of them time to start.
-            time.sleep(2 * count)
+        if (
+            Lease.objects.live().filter(name="beat").exists()
+            and len(app.control.ping(timeout=1)) == count
+        ):
+            time.sleep(1)
             return
         time.sleep(0.1)
     raise SystemExit("the workers did not start")

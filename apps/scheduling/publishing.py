@@ -29,7 +29,7 @@ from apps.scheduling.sending import ClaimLost, Job, Result, Turn
 log = structlog.get_logger(__name__)
 
 # How many deliveries one wake-up carries: they share the claim and the commits.
-BATCH = 25
+BATCH = 50
 GATHER_SECONDS = 0.02
 # A wake-up may be a little early by its own clock; it waits this long at most.
 EARLY = timedelta(seconds=1)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 # One thread for each delivery that all batches of a process may have under way, so that nothing
 # that is marked as sending ever queues behind a slow account; threads that wait are reused.
-_threads = ThreadPoolExecutor(max_workers=400, thread_name_prefix="network")
+_threads = ThreadPoolExecutor(max_workers=800, thread_name_prefix="network")
 
 # Python computes in one thread at a time: several batches at once would only fight over it.
 _turn = threading.Lock()
