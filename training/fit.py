@@ -20,7 +20,7 @@ from apps.sentiment.engines.base import EMOTIONS, INTENTS, PLAIN_UP_TO, Analysis
 from apps.sentiment.engines.blend import BlendEngine
 from apps.sentiment.engines.network import Network, Read
 from apps.sentiment.engines.rules import RuleEngine
-from apps.sentiment.evaluating import macro_error, macro_f1, macro_recall
+from apps.sentiment.evaluating import calibration_error, macro_error, macro_f1, macro_recall
 from training import data
 from training.heads import gold
 from training.sentences import Writer
@@ -28,6 +28,8 @@ from training.sentences import Writer
 Array = NDArray[np.float64]
 # A seed that training never wrote with.
 SEED = 4711
+# Readers of tweets see emotions more often than GoEmotions' raters did.
+LENIENT = 0.8
 
 
 def log_softmax(x: Array) -> Array:
@@ -114,15 +116,33 @@ def main() -> None:
     polarity = [data.polarity_of(row["label"]) for row in comments]
     clear = np.array([each is not None for each in polarity])
     sets = [
-        (seen.sides, np.array([data.THREE.index(row["label"]) for row in tweets]), 0.55),
+        (seen.sides, np.array([data.THREE.index(row["label"]) for row in tweets]), 0.65),
         (
             heard.sides[clear],
             np.array([data.THREE.index(each) for each in polarity if each is not None]),
-            0.25,
+            0.2,
         ),
-        (wrote.sides, np.array([int(np.sign(side)) + 1 for _, side in own]), 0.2),
+        (wrote.sides, np.array([int(np.sign(side)) + 1 for _, side in own]), 0.15),
     ]
     fit: dict[str, Any] = {"sides": sides(sets, False), "alone": sides(sets, True)}
+
+    # Figures on the halves that the numbers were not fitted on.
+    views, gold_sides, _ = sets[0]
+    even = np.arange(len(gold_sides)) % 2 == 0
+    said_sides, sure = np.zeros(len(gold_sides), dtype=int), np.zeros(len(gold_sides))
+    for half in (even, ~even):
+        other = sides([(views[half], gold_sides[half], 0.65), *sets[1:]], False)
+        z = np.einsum("v,nvc->nc", np.array(other["weights"]), views) + np.array(other["bias"])
+        verdict = (z + np.array(other["decide"])).argmax(1)
+        chances = np.exp(log_softmax(z))[np.arange(len(z)), verdict]
+        said_sides[~half], sure[~half] = verdict[~half], chances[~half]
+    pairs = list(zip(gold_sides.tolist(), said_sides.tolist(), strict=True))
+    right = (gold_sides == said_sides).tolist()
+    error = calibration_error(list(zip(sure.tolist(), right, strict=True)))
+    print(
+        f"tweets, each half by the other: macro-recall {macro_recall(pairs):.3f}, "
+        f"macro-F1 {macro_f1(pairs):.3f}, calibration error {error:.3f}"
+    )
 
     # The mood's knots: where the five labels meet become the cuts of the score.
     cuts = network.manifest["cuts"]
@@ -135,23 +155,17 @@ def main() -> None:
         "very_positive": 0.6,
         "very_negative": 0.6,
     }
-    fit["emotions"] = {"rules": {}, "from": {}}
-    gold_emotions = np.array([data.plutchik_of(row["label"]) for row in comments])
+    fit["emotions"] = {}
+    felt = np.array([data.plutchik_of(row["label"]) for row in comments]) > 0
     for index, name in enumerate(EMOTIONS):
-        best = (-1.0, 0.0, 0.0)
-        shown = np.array([each.emotions.get(name, 0.0) for each in heard.rules])
-        for weight in (0.0, 0.5, 1.0, 2.0):
-            logit = heard.by_head["emotions"][:, index] + weight * shown
-            strength = 1 / (1 + np.exp(-logit))
-            for start in np.arange(0.14, 0.62, 0.02):
-                said = strength >= start
-                f1 = (
-                    2
-                    * (said & (gold_emotions[:, index] > 0)).sum()
-                    / max(1, said.sum() + gold_emotions[:, index].sum())
-                )
-                best = max(best, (float(f1), weight, round(float(start), 2)))
-        fit["emotions"]["rules"][name], fit["emotions"]["from"][name] = best[1], best[2]
+        strength = 1 / (1 + np.exp(-heard.by_head["emotions"][:, index]))
+        best_f1, best_from = -1.0, 0.5
+        for start in np.arange(0.14, 0.62, 0.02):
+            said = strength >= start
+            f1 = 2 * (said & felt[:, index]).sum() / max(1, said.sum() + felt[:, index].sum())
+            if f1 > best_f1:
+                best_f1, best_from = float(f1), float(start)
+        fit["emotions"][name] = round(LENIENT * best_from, 3)
 
     kept = torch.load(options.heads)["unseen"]
     labels = [INTENTS.index(each) for _, each in gold("train")]
@@ -179,7 +193,7 @@ def main() -> None:
     said = BlendEngine(options.out).analyze_many(row["text"] for row in five)
     wanted = [data.FIVE.index(row["label"]) for row in five]
 
-    def error(up: float, down: float) -> float:
+    def missed(up: float, down: float) -> float:
         pairs = []
         for each, goal in zip(said, wanted, strict=True):
             step = 2 if each.label == "neutral" else 3 if each.score > 0 else 1
@@ -188,14 +202,16 @@ def main() -> None:
         return macro_error(pairs)
 
     steps = np.arange(0.3, 0.95, 0.025)
-    up, down = min(((a, b) for a in steps for b in steps), key=lambda pair: error(*pair))
+    up, down = min(((a, b) for a in steps for b in steps), key=lambda pair: missed(*pair))
     fit["score"]["very_positive"], fit["score"]["very_negative"] = (
         round(float(up), 3),
         round(float(down), 3),
     )
     path.write_text(json.dumps(manifest, indent=1) + "\n")
     print(json.dumps(fit, indent=1))
-    print(f"MAE-M {error(up, down):.3f}, with {PLAIN_UP_TO} {error(PLAIN_UP_TO, PLAIN_UP_TO):.3f}")
+    print(
+        f"MAE-M {missed(up, down):.3f}, with {PLAIN_UP_TO} {missed(PLAIN_UP_TO, PLAIN_UP_TO):.3f}"
+    )
     print(f"intents, unseen folds: macro-F1 {best_intent[0]:.3f}")
 
 

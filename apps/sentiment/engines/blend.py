@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from apps.sentiment.engines.base import (
     INTENTS,
     NEUTRAL_UP_TO,
     PLAIN_UP_TO,
+    UNKNOWN_LANGUAGE,
     Analysis,
     Evidence,
     label_for,
@@ -31,7 +33,8 @@ MOST_EVIDENCE = 40
 LEAST_PART, ABOVE_USUAL = 0.05, 1.3
 # Read together, so that memory stays flat however many texts are asked about.
 CHUNK = 512
-_SIDES = ("negative", "neutral", "positive")
+_WORDS = re.compile(r"[^\W\d_]+")
+_WORDS_READ = 1_000
 
 
 class BlendEngine:
@@ -87,7 +90,7 @@ class BlendEngine:
     def _read(self, texts: Sequence[str]) -> list[Analysis]:
         ruled = [self._rules.analyze(text) for text in texts]
         # What holds no word of a language the network knows, the rules alone read.
-        mine = [at for at, each in enumerate(ruled) if _readable(each, texts[at])]
+        mine = [at for at, each in enumerate(ruled) if self._readable(each, texts[at])]
         try:
             said = self._network.read([texts[at] for at in mine])
         except (BadWeights, OSError) as error:
@@ -98,6 +101,15 @@ class BlendEngine:
         for at, read in zip(mine, said, strict=True):
             found[at] = self._weigh(texts[at], ruled[at], read)
         return found
+
+    def _readable(self, rules: Analysis, text: str) -> bool:
+        if rules.word_count == 0:
+            return any(not sign.isspace() for sign in text)
+        if rules.language != UNKNOWN_LANGUAGE:
+            return rules.language == "en"
+        # Too few words to tell: the network reads them where it has a word for each of them.
+        knows = self._network.pieces.knows
+        return all(knows(word) for word in _WORDS.findall(text[:_WORDS_READ].lower()))
 
     def _weigh(self, text: str, rules: Analysis, read: Read) -> Analysis:
         chances, decided = self._sides(rules, read)
@@ -156,14 +168,14 @@ class BlendEngine:
         return round(float(score), 4)
 
     def _emotions(self, rules: Analysis, read: Read) -> dict[str, float]:
-        fit = self._fit["emotions"]
+        least = self._fit["emotions"]
         found = {}
         for name, logit in zip(EMOTIONS, self._logits(read, "emotions").tolist(), strict=True):
             seen = 0.0 if self._alone else rules.emotions.get(name, 0.0)
-            logit += fit["rules"][name] * seen
             strength = 1 / (1 + float(np.exp(-logit)))
-            if strength >= fit["from"][name]:
-                found[name] = round(strength, 3)
+            # The network infers what no word says; a word that says it is enough by itself.
+            if seen or strength >= least[name]:
+                found[name] = round(max(strength, seen), 3)
         return found
 
     def _intent(self, rules: Analysis, read: Read) -> str:
@@ -175,12 +187,6 @@ class BlendEngine:
 
 def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _readable(rules: Analysis, text: str) -> bool:
-    if rules.word_count == 0:
-        return any(not sign.isspace() for sign in text)
-    return rules.language == "en" or (rules.language == "und" and text.isascii())
 
 
 def _log_softmax(logits: Floats) -> Floats:

@@ -36,6 +36,10 @@ class WordPieces:
         )
         self._chunk = lru_cache(maxsize=20_000)(self._cut)
 
+    def knows(self, word: str) -> bool:
+        """Whether a lower-case word of three letters or more is a word of the vocabulary."""
+        return len(word) > 2 and word in self._numbers
+
     def pieces(self, text: str) -> list[Piece]:
         """Every piece of the text in its order."""
         found: list[Piece] = []
