@@ -120,14 +120,14 @@ def wait_for(count: int, house: Any, seconds: float) -> dict[str, float]:
 
 
 def wait_for_workers(count: int) -> None:
-    """Start-up is measured elsewhere: wait for beat's first sign of life and each worker's answer."""
+    """Start-up is measured elsewhere: wait for beat's first sign and each worker's answer."""
     from apps.core.models import Lease
     from gator.celery import app
 
     for _ in range(300):
         if (
             Lease.objects.live().filter(name="beat").exists()
-            and len(app.control.ping(timeout=1)) == count
+            and len(app.control.ping(timeout=1) or ()) == count
         ):
             time.sleep(1)
             return

@@ -297,8 +297,17 @@ BEFORE_MIGRATION = (
 )
 SENTIMENT_ENGINES = {
     "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},
+    "blend": {"BACKEND": "apps.sentiment.engines.blend.BlendEngine"},
+    # The network without the rules' word: to measure what they add.
+    "model": {
+        "BACKEND": "apps.sentiment.engines.blend.BlendEngine",
+        "OPTIONS": {"alone": True},
+    },
 }
-SENTIMENT_ENGINE = env.choice("SENTIMENT_ENGINE", "rules", tuple(SENTIMENT_ENGINES))
+_WEIGHTS = BASE_DIR / "apps" / "sentiment" / "engines" / "weights" / "model.onnx"
+SENTIMENT_ENGINE = env.choice(
+    "SENTIMENT_ENGINE", "blend" if _WEIGHTS.exists() else "rules", tuple(SENTIMENT_ENGINES)
+)
 EVENTS = {
     "database_restored": ["apps.scheduling.services.hold_unfinished"],
 }

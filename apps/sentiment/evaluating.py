@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.sentiment.engines.base import EMOTIONS, Analysis, Engine
+from apps.sentiment.engines.base import EMOTIONS, INTENTS, Analysis, Engine
 
 THREE = ("negative", "neutral", "positive")
 # Bootstrap resamples: enough for the second digit of a percent.
@@ -30,7 +30,7 @@ class Figure:
 def evaluate(engine: Engine, folder: Path) -> Iterator[Figure]:
     """Every figure that the files of `folder` (NAME/val.jsonl) allow."""
     for path in sorted(folder.glob("*/val.jsonl")):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         rows = [row for row in rows if isinstance(row.get("text"), str)]
         said = engine.analyze_many([row["text"] for row in rows])
         yield from _of_set(path.parent.name, rows, said)
@@ -51,6 +51,17 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
         yield _figure(name, "calibration error", sure, calibration_error)
         told = [pair for pair, each in zip(pairs, said, strict=True) if not each.abstained]
         yield Figure(name, "answered", len(told) / len(pairs), math.nan, math.nan, len(pairs))
+    if known and known <= set(INTENTS):
+        # Where two people labelled, what they disagree on has no answer.
+        meant: list[tuple[Any, Any]] = [
+            (row["label"], each.intent)
+            for row, each in zip(rows, said, strict=True)
+            if row.get("second", row["label"]) == row["label"]
+        ]
+        yield _figure(name, "intents macro-F1", meant, macro_f1)
+        for intent in INTENTS:
+            one = [(gold == intent, found == intent) for gold, found in meant]
+            yield _figure(name, f"{intent} F1", one, binary_f1)
     if "very_positive" in known:
         steps = {name: index - 2 for index, name in enumerate(_FIVE)}
         pairs = [(steps[gold], steps[each.label]) for gold, each in zip(labels, said, strict=True)]
@@ -70,6 +81,7 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
                 for gold, each in zip(labels, said, strict=True)
             ]
             yield _figure(name, "emotions micro-F1", sets, micro_f1)
+            yield _figure(name, "emotions macro-F1", sets, macro_f1_of_sets)
             for emotion in shared:
                 one = [(emotion in gold, emotion in found) for gold, found in sets]
                 yield _figure(name, f"{emotion} F1", one, binary_f1)
@@ -144,6 +156,13 @@ def micro_f1(pairs: Sequence[tuple[set[str], set[str]]]) -> float:
     both = sum(len(gold & said) for gold, said in pairs)
     either = sum(len(gold) + len(said) for gold, said in pairs)
     return 2 * both / either if either else 0.0
+
+
+def macro_f1_of_sets(pairs: Sequence[tuple[set[str], set[str]]]) -> float:
+    """The mean F1 of the labels that occur."""
+    there = {each for gold, _ in pairs for each in gold}
+    scores = [binary_f1([(each in gold, each in said) for gold, said in pairs]) for each in there]
+    return sum(scores) / len(scores) if scores else 0.0
 
 
 def calibration_error(pairs: Sequence[tuple[float, bool]]) -> float:

@@ -1,0 +1,226 @@
+"""The shipped engine: the trained network and the rules, weighed as validation data say."""
+
+import hashlib
+import logging
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.sentiment.engines.base import (
+    EMOTIONS,
+    INTENTS,
+    NEUTRAL_UP_TO,
+    PLAIN_UP_TO,
+    UNKNOWN_LANGUAGE,
+    Analysis,
+    Evidence,
+    label_for,
+)
+from apps.sentiment.engines.network import WEIGHTS, BadWeights, Floats, Network, Read
+from apps.sentiment.engines.rules import RuleEngine
+
+log = logging.getLogger(__name__)
+NAME, VERSION = "blend", "1"
+# Texts whose analyses are kept, by digest; comments repeat ("nice", "first", emoji).
+KEPT = 4_096
+MOST_EVIDENCE = 40
+LEAST_PART, ABOVE_USUAL = 0.05, 1.3
+# Read together, so that memory stays flat however many texts are asked about.
+CHUNK = 512
+_WORDS = re.compile(r"[^\W\d_]+")
+_WORDS_READ = 1_000
+
+
+class BlendEngine:
+    """Reads English by a small transformer and by rules; other languages by their emoji alone."""
+
+    version = VERSION
+
+    def __init__(self, folder: str | Path = WEIGHTS, *, alone: bool = False) -> None:
+        """`alone` leaves the rules out of the verdict, to measure what they add."""
+        self.name = "model" if alone else NAME
+        self._network = Network(Path(folder))
+        self._fit: dict[str, Any] = self._network.manifest["fit"]
+        self._cuts: list[float] = self._network.manifest["cuts"]
+        self._columns: dict[str, slice] = {}
+        start = 0
+        for name, width in self._network.manifest["columns"].items():
+            self._columns[name] = slice(start, start + width)
+            start += width
+        self._alone = alone
+        self._rules = RuleEngine()
+        self._kept: OrderedDict[bytes, Analysis] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def analyze(self, text: str) -> Analysis:
+        """Read one text."""
+        return self.analyze_many([text])[0]
+
+    def analyze_many(self, texts: Iterable[str]) -> list[Analysis]:
+        """Read several texts, equal ones once; answers in the order of the questions."""
+        asked = list(texts)
+        keys = [_key(text) for text in asked]
+        known: dict[bytes, Analysis] = {}
+        unread: dict[bytes, str] = {}
+        with self._lock:
+            for key, text in zip(keys, asked, strict=True):
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    known[key] = self._kept[key]
+                else:
+                    unread[key] = text
+        waiting = list(unread.items())
+        for start in range(0, len(waiting), CHUNK):
+            some = waiting[start : start + CHUNK]
+            analyses = self._read([text for _, text in some])
+            known.update(zip((key for key, _ in some), analyses, strict=True))
+        with self._lock:
+            for key in unread:
+                self._kept[key] = known[key]
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return [known[key] for key in keys]
+
+    def _read(self, texts: Sequence[str]) -> list[Analysis]:
+        ruled = [self._rules.analyze(text) for text in texts]
+        # What holds no word of a language the network knows, the rules alone read.
+        mine = [at for at, each in enumerate(ruled) if self._readable(each, texts[at])]
+        try:
+            said = self._network.read([texts[at] for at in mine])
+        except (BadWeights, OSError) as error:
+            # Reading must go on; each analysis says that the rules made it.
+            log.error("The sentiment model is not used: %s", error)
+            return ruled
+        found = [replace(each, engine=self.name, version=VERSION) for each in ruled]
+        for at, read in zip(mine, said, strict=True):
+            found[at] = self._weigh(texts[at], ruled[at], read)
+        return found
+
+    def _readable(self, rules: Analysis, text: str) -> bool:
+        if rules.word_count == 0:
+            return any(not sign.isspace() for sign in text)
+        if rules.language != UNKNOWN_LANGUAGE:
+            return rules.language == "en"
+        # Too few words to tell: the network reads them where it has a word for each of them.
+        knows = self._network.pieces.knows
+        return all(knows(word) for word in _WORDS.findall(text[:_WORDS_READ].lower()))
+
+    def _weigh(self, text: str, rules: Analysis, read: Read) -> Analysis:
+        chances, decided = self._sides(rules, read)
+        score = self._score(rules, read, chances, decided)
+        label = label_for(score)
+        confidence = float(chances[decided])
+        return replace(
+            rules,
+            score=score,
+            label=label,
+            confidence=round(confidence, 3),
+            abstained=confidence < self._fit["unsure_below"],
+            intent=self._intent(rules, read),
+            engine=self.name,
+            version=VERSION,
+            probabilities=(float(chances[0]), float(chances[1]), float(chances[2])),
+            emotions=self._emotions(rules, read),
+            evidence=_evidence(text, rules, read),
+        )
+
+    def _logits(self, read: Read, head: str) -> Floats:
+        return read.logits[self._columns[head]]
+
+    def _sides(self, rules: Analysis, read: Read) -> tuple[Floats, int]:
+        """The calibrated chances of negative, neutral and positive, and which of them it is."""
+        fit = self._fit["alone" if self._alone else "sides"]
+        views = np.stack(
+            [
+                _log_softmax(self._logits(read, "three")),
+                _log_softmax(self._logits(read, "polarity")),
+                np.log(np.clip(np.array(rules.probabilities), 0.01, 1.0)),
+            ]
+        )
+        z = np.array(fit["weights"]) @ views + np.array(fit["bias"])
+        chances = np.exp(_log_softmax(z))
+        return chances, int(np.argmax(z + np.array(fit["decide"])))
+
+    def _score(self, rules: Analysis, read: Read, chances: Floats, decided: int) -> float:
+        fit = self._fit["score"]
+        mood = float(np.interp(read.mood, fit["moods"], fit["scores"]))
+        lean = float(chances[2] - chances[0])
+        score = fit["mood"] * mood + fit["lean"] * lean
+        if not self._alone:
+            score += fit["rules"] * rules.score
+        # The side is decided by the chances; the score says how strongly, within that side.
+        if decided == 1:
+            score = max(-0.999 * NEUTRAL_UP_TO, min(0.999 * NEUTRAL_UP_TO, score))
+        else:
+            side = 1 if decided == 2 else -1
+            strength = max(NEUTRAL_UP_TO, min(1.0, side * score))
+            very = fit["very_positive" if side > 0 else "very_negative"]
+            strength = float(
+                np.interp(strength, [NEUTRAL_UP_TO, very, 1.0], [NEUTRAL_UP_TO, PLAIN_UP_TO, 1.0])
+            )
+            score = side * strength
+        return round(float(score), 4)
+
+    def _emotions(self, rules: Analysis, read: Read) -> dict[str, float]:
+        least = self._fit["emotions"]
+        found = {}
+        for name, logit in zip(EMOTIONS, self._logits(read, "emotions").tolist(), strict=True):
+            seen = 0.0 if self._alone else rules.emotions.get(name, 0.0)
+            strength = 1 / (1 + float(np.exp(-logit)))
+            # The network infers what no word says; a word that says it is enough by itself.
+            if seen or strength >= least[name]:
+                found[name] = round(max(strength, seen), 3)
+        return found
+
+    def _intent(self, rules: Analysis, read: Read) -> str:
+        views = _log_softmax(self._logits(read, "intents"))
+        if not self._alone:
+            views[INTENTS.index(rules.intent)] += self._fit["intents"]["rules"]
+        return INTENTS[int(np.argmax(views))]
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    away = logits - logits.max()
+    return np.asarray(away - np.log(np.exp(away).sum()))
+
+
+def _evidence(text: str, rules: Analysis, read: Read) -> tuple[Evidence, ...]:
+    """The rules' evidence, and the words beyond it on which the network's mood rests most."""
+    words: list[tuple[int, int, float]] = []
+    for start, end, part in read.parts:
+        # Pieces of one word, and the words of an emoji's name, are one place in the text.
+        if words and (start < words[-1][1] or _joined(text, words[-1][1], start)):
+            first, last, sum_ = words[-1]
+            words[-1] = (first, max(last, end), sum_ + part)
+        else:
+            words.append((start, end, part))
+    # The network sees every word in its sentence, so a little of the mood is in each of them.
+    usual = sum(abs(part) for _, _, part in words) / max(1, len(words))
+    beyond = [
+        Evidence(start, end, text[start:end], round(part, 2), "network")
+        for start, end, part in words
+        if abs(part) >= max(LEAST_PART, ABOVE_USUAL * usual)
+        and any(sign.isalnum() for sign in text[start:end])
+        and not any(each.start < end and start < each.end for each in rules.evidence)
+    ]
+    beyond.sort(key=lambda each: -abs(each.weight))
+    room = max(0, MOST_EVIDENCE - len(rules.evidence))
+    return tuple(sorted([*rules.evidence, *beyond[:room]], key=lambda each: each.start))
+
+
+def _joined(text: str, end: int, start: int) -> bool:
+    return end == start and start > 0 and _inside(text[start - 1]) and _inside(text[start])
+
+
+def _inside(sign: str) -> bool:
+    return sign.isalnum() or sign in "'’"

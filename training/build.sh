@@ -1,0 +1,14 @@
+#!/bin/sh
+# From a data folder to the files that Gator ships: training/build.sh DATA RUN [options of train].
+# RUN keeps the run; the files go to apps/sentiment/engines/weights/ (elsewhere with OUT=).
+set -eu
+cd "$(dirname "$0")/.."
+data=$1 run=$2
+shift 2
+out=${OUT:-apps/sentiment/engines/weights}
+python=${PYTHON:-python}
+export OMP_NUM_THREADS=1
+"$python" -m training.train "$data" --out "$run" --permissive "$@"
+"$python" -m training.heads "$data" "$run"
+"$python" -m training.export "$run" "$out"
+"$python" -m training.fit "$data" "$out" --heads "$run/heads.pt"
