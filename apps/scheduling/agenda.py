@@ -23,14 +23,16 @@ BY_NEED = (
     State.MISSED,
     State.UNCONFIRMED,
     State.HELD,
+    State.AWAITING,
+    State.REMOVING,
     State.SENDING,
     State.CLAIMED,
     State.SCHEDULED,
     State.PUBLISHED,
+    State.REMOVED,
     State.CANCELLED,
 )
 _NEED = {str(state): number for number, state in enumerate(BY_NEED)}
-_CHANGEABLE = {str(each) for each in (State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,5 +116,5 @@ def _entry(
         parts=1 + max((part for _, _, part, _ in rows), default=0),
         in_series=occurrence is not None,
         can_move=bool(rows)
-        and all(state in _CHANGEABLE and not maybe for _, state, _, maybe in rows),
+        and all(state in Delivery.CHANGEABLE and not maybe for _, state, _, maybe in rows),
     )

@@ -202,8 +202,12 @@ def parts_of(parts: Sequence[Mapping[str, Any]], media: Iterable[Any]) -> list[P
     ]
 
 
-def store(draft: Draft, *, by: User | None, in_slot: bool = False) -> tuple[Post, list[Delivery]]:
+def store(
+    draft: Draft, *, by: User | None, in_slot: bool = False, ask: bool = True
+) -> tuple[Post, list[Delivery]]:
     """Write the post with one delivery per account, in its time's slot if asked.
+
+    `ask` tells those who approve, where that is needed.
 
     The caller has checked the draft and holds a transaction.
     """
@@ -212,7 +216,8 @@ def store(draft: Draft, *, by: User | None, in_slot: bool = False) -> tuple[Post
     attach(post, draft)
     deliveries = deliveries_of(post, draft, in_slot=in_slot)
     Delivery.objects.bulk_create(deliveries)
-    ask_for_approval(post)
+    if ask:
+        ask_for_approval(post)
     return post, deliveries
 
 

@@ -265,6 +265,14 @@ class Delivery(models.Model):
         REMOVING = "removing", "Being removed"
         REMOVED = "removed", "Removed"
 
+    # No network has seen it, unless `maybe_sent` says otherwise.
+    CHANGEABLE: ClassVar[tuple[str, ...]] = (
+        State.AWAITING,
+        State.SCHEDULED,
+        State.HELD,
+        State.FAILED,
+        State.MISSED,
+    )
     UNFINISHED: ClassVar[tuple[str, ...]] = (
         State.SCHEDULED,
         State.CLAIMED,

@@ -108,8 +108,17 @@ def store(series: Series, moments: Iterable[Moment]) -> list[Occurrence]:
     wanted = _without_known(series, moments)
     made = []
     for moment in wanted:
-        post, _ = drafting.store(draft_of(series, at=moment.at), by=series.created_by)
+        draft = draft_of(series, at=moment.at)
+        post, _ = drafting.store(draft, by=series.created_by, ask=False)
         made.append(_occurrence(series, moment, state=Occurrence.State.PREPARED, post=post))
+    if made and series.persona.needs_approval:
+        alerts.alert(
+            key=f"approval:series:{series.pk}",
+            title=f"For approval: {len(made)} posts of a series",
+            body=f"{series} has prepared its coming posts; each waits until it is approved.",
+            path="/admin/scheduling/post/?approval__exact=in_review",
+            level="info",
+        )
     return Occurrence.objects.bulk_create(made)
 
 

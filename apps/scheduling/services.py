@@ -117,8 +117,7 @@ def may_change(post: Post) -> bool:
 
 
 def _unseen(rows: Sequence[Delivery]) -> bool:
-    changeable = (State.AWAITING, State.SCHEDULED, State.HELD, State.FAILED, State.MISSED)
-    return all(row.state in changeable and not row.maybe_sent for row in rows)
+    return all(row.state in Delivery.CHANGEABLE and not row.maybe_sent for row in rows)
 
 
 def change_post(post: Post, draft: Draft, *, by: User | None) -> Post:

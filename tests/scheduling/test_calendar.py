@@ -215,3 +215,20 @@ def test_a_post_is_dragged_moved_by_keyboard_and_taken_back(
     entry.focus()
     page.keyboard.press("Alt+ArrowRight")
     expect(page.locator("#said")).to_contain_text("is out")
+
+
+def test_every_state_has_its_place_in_the_legend() -> None:
+    assert set(agenda.BY_NEED) == set(Delivery.State)
+
+
+def test_a_post_that_waits_for_approval_is_there_and_can_be_moved(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    wall.persona.needs_approval = True
+    wall.persona.save()
+    at = timezone.now() + timedelta(days=2)
+    services.schedule_post(
+        services.Draft(persona=wall.persona, accounts=[wall], text="Soon", scheduled_at=at), by=None
+    )
+    shown = as_kei.get("/admin/scheduling/post/calendar/?view=list").content.decode()
+    assert "Waits for approval" in shown and "Soon" in shown
