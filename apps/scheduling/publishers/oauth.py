@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from apps.scheduling.publishers.base import Account, CredentialField, NeedsReconnect, Permanent
-from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.calling import bounded, within
+from apps.scheduling.publishers.connecting import Client, Connecting, Way
 
 T = TypeVar("T")
 # Short, because it comes on top of the call that needs the token, within one lease.
@@ -32,7 +33,7 @@ def token_fields(where: str) -> tuple[CredentialField, ...]:
     )
 
 
-class OAuthPublisher(HttpPublisher):
+class OAuthPublisher(Connecting):
     """A publisher whose account keeps access_token and, with it, refresh_token."""
 
     token_url: ClassVar[str]
@@ -53,6 +54,25 @@ class OAuthPublisher(HttpPublisher):
         token = str(account.credentials.get("access_token", "")).strip()
         return {"Authorization": f"Bearer {token}"}
 
+    def client_of(self, seen: Mapping[str, Any]) -> Client:
+        """Whose client these tokens were given to: the account's own, or the studio's."""
+        own = str(seen.get(self.client_field) or "").strip()
+        secret = str(seen.get("client_secret") or "").strip()
+        # A sign-in keeps the client's id alone: its secret may be changed in the settings.
+        if not secret and own in ("", self.registered.id):
+            return self.registered
+        return Client(id=own, secret=secret)
+
+    def pages(self, way: Way) -> tuple[str, str]:
+        return self.authorize_url, self.token_url
+
+    def grant(self, way: Way, answer: Any) -> Mapping[str, Any]:
+        if not within(answer, "access_token") and within(answer, "error"):
+            # TikTok refuses with 200.
+            told = bounded(within(answer, "error_description") or within(answer, "error"))
+            raise NeedsReconnect(f"{self.label} refused the sign-in: {told}", code="code_refused")
+        return {**self._kept({}, answer), self.client_field: way.client.id}
+
     def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
         """The request that renews, as httpx takes it: a form, and who asks."""
         raise NotImplementedError
@@ -70,17 +90,18 @@ class OAuthPublisher(HttpPublisher):
             words = f"{self.label} does not renew the access; connect the account again. {error}"
             raise NeedsReconnect(words, code="renewal_refused") from None
         answer = self.read(response)
-        token = within(answer, "access_token")
-        if not isinstance(token, str) or not token:
+        if not within(answer, "access_token") and within(answer, "error"):
             # TikTok refuses with 200.
             words = str(within(answer, "error_description") or "")[:200]
-            if within(answer, "error"):
-                raise NeedsReconnect(
-                    f"{self.label} does not renew the access; connect the account again. {words}",
-                    code="renewal_refused",
-                )
-            self.malformed("it gives no access token")
-        kept = {**seen, "access_token": token}
+            raise NeedsReconnect(
+                f"{self.label} does not renew the access; connect the account again. {words}",
+                code="renewal_refused",
+            )
+        return self._kept(seen, answer)
+
+    def _kept(self, seen: Mapping[str, Any], answer: Any) -> dict[str, Any]:
+        """What was seen, with the tokens of an answer and when they end."""
+        kept = {**seen, "access_token": self.token_in(answer)}
         # A network that gives no new refresh token lets the old one live.
         if isinstance(refresh := within(answer, "refresh_token"), str) and refresh:
             kept["refresh_token"] = refresh
