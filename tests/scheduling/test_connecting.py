@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from django.contrib.auth.models import Permission
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from apps.core.fields import Sealed
 from apps.core.models import AuditEntry, User
 from apps.personas.models import Persona
 from apps.scheduling import health
@@ -24,6 +24,7 @@ from tests.conftest import Everyone
 from tests.scheduling.publishers.network import Answer, Network, ok, refusal
 
 pytestmark = pytest.mark.django_db
+TOKEN = "POST /2/oauth2/token"
 LIST = "/admin/scheduling/socialaccount/"
 CODE, ACCESS, REFRESH, HUSH = "code-of-luna", "access-of-luna", "refresh-of-luna", "hush-hush"
 PUBLISHERS = "apps.scheduling.publishers"
@@ -144,8 +145,8 @@ def back(client: Client, name: str, **query: str) -> Any:
     return client.get(f"{LIST}connect/{name}/back/", query, follow=True)
 
 
-def words(page: HttpResponse) -> str:
-    return page.content.decode()
+def words(page: Any) -> str:
+    return str(page.content.decode())
 
 
 def sign_in(client: Client, name: str, **form: str) -> Any:
@@ -248,6 +249,9 @@ def test_all_pages_of_a_long_list_are_offered(
 # -- Connected again ----------------------------------------------------------------------------
 
 
+MINE = {"access_token": "ended", "client_id": "mine", "client_secret": "own"}
+
+
 @pytest.fixture
 def lapsed(luna: Persona) -> SocialAccount:
     """Luna's account on X, which the network no longer accepts."""
@@ -256,7 +260,7 @@ def lapsed(luna: Persona) -> SocialAccount:
         network="x",
         handle="@luna",
         status=SocialAccount.Status.RECONNECT,
-        credentials={"access_token": "ended", "client_id": "mine", "client_secret": "own"},
+        credentials=Sealed.of(MINE),  # type: ignore[misc]
         facts={"remote_id": "7"},
         wait_until=timezone.now() + timedelta(hours=1),
     )
@@ -323,7 +327,10 @@ def test_who_sees_tiktoks_posts_is_kept(
 ) -> None:
     network("tiktok")
     account = SocialAccount.objects.create(
-        persona=luna, network="tiktok", handle="luna", credentials={"privacy": "SELF_ONLY"}
+        persona=luna,
+        network="tiktok",
+        handle="luna",
+        credentials=Sealed.of({"privacy": "SELF_ONLY"}),  # type: ignore[misc]
     )
     sign_in(as_kei, "tiktok", account=str(account.pk))
     account.refresh_from_db()
@@ -348,6 +355,29 @@ def test_tokens_of_a_sign_in_renew_with_the_studios_own_app(
         assert HUSH in renewal.content.decode()
 
 
+def test_a_token_is_renewed_before_it_ends(
+    as_kei: Client, luna: Persona, network: NetworkWith
+) -> None:
+    there = network("x", **{TOKEN: [ok({**TOKENS, "expires_in": 30}), ok({**TOKENS})]})
+    sign_in(as_kei, "x", persona=str(luna.pk))
+    assert health.test(SocialAccount.objects.get()).status == SocialAccount.Status.WORKING
+    asked = [each.url.path for each in there.asked[-2:]]
+    assert asked == ["/2/oauth2/token", "/2/users/me"]
+
+
+def test_a_renewed_token_without_an_end_is_not_renewed_for_every_call(
+    as_kei: Client, luna: Persona, network: NetworkWith
+) -> None:
+    there = network(
+        "x", **{TOKEN: [ok({**TOKENS, "expires_in": 30}), ok({"access_token": ACCESS})]}
+    )
+    sign_in(as_kei, "x", persona=str(luna.pk))
+    for _ in range(2):
+        health.test(SocialAccount.objects.get())
+    asked = [each.url.path for each in there.asked[-3:]]
+    assert asked == ["/2/oauth2/token", "/2/users/me", "/2/users/me"]
+
+
 def test_a_renewal_under_way_never_overwrites_a_new_connection(
     as_kei: Client, lapsed: SocialAccount, network: NetworkWith
 ) -> None:
@@ -364,7 +394,6 @@ def test_a_renewal_under_way_never_overwrites_a_new_connection(
 
 # -- It does not work ---------------------------------------------------------------------------
 
-TOKEN = "POST /2/oauth2/token"
 FAILURES: dict[str, tuple[Answer, str]] = {
     "code refused": (
         refusal(400, {"error": "invalid_grant", "error_description": f"bad {CODE} and {HUSH}"}),

@@ -17,6 +17,8 @@ from apps.scheduling.publishers.connecting import Client, Connecting, Way
 T = TypeVar("T")
 # Short, because it comes on top of the call that needs the token, within one lease.
 RENEWAL_SECONDS = 10
+# So long before a token ends it is renewed, rather than refused in the middle of a post.
+EARLY_SECONDS = 60
 
 
 def token_fields(where: str) -> tuple[CredentialField, ...]:
@@ -39,16 +41,23 @@ class OAuthPublisher(Connecting):
     token_url: ClassVar[str]
 
     def signed_in(self, account: Account, call: Callable[[Account], T]) -> T:
-        """Make the call; if the token is refused, renew it once and call again."""
+        """Make the call with a token that still holds; if it is refused, renew and call again."""
         if not account.credentials.get("access_token"):
             raise NeedsReconnect(f"{self.label}: the access token is missing.", code="no_token")
+        ends = account.credentials.get("expires_at")
+        ending = isinstance(ends, int) and ends < time.time() + EARLY_SECONDS
+        if ending and account.credentials.get("refresh_token"):
+            return call(self._fresh(account))
         try:
             return call(account)
         except NeedsReconnect:
             if not account.credentials.get("refresh_token"):
                 raise
-            fresh = account.renew(account.credentials, partial(self._renewed, account))
-            return call(replace(account, credentials=fresh))
+            return call(self._fresh(account))
+
+    def _fresh(self, account: Account) -> Account:
+        fresh = account.renew(account.credentials, partial(self._renewed, account))
+        return replace(account, credentials=fresh)
 
     def authorization(self, account: Account) -> dict[str, str]:
         token = str(account.credentials.get("access_token", "")).strip()
@@ -102,6 +111,8 @@ class OAuthPublisher(Connecting):
     def _kept(self, seen: Mapping[str, Any], answer: Any) -> dict[str, Any]:
         """What was seen, with the tokens of an answer and when they end."""
         kept = {**seen, "access_token": self.token_in(answer)}
+        # The old token's end is not the new one's, where the network names none.
+        kept.pop("expires_at", None)
         # A network that gives no new refresh token lets the old one live.
         if isinstance(refresh := within(answer, "refresh_token"), str) and refresh:
             kept["refresh_token"] = refresh
