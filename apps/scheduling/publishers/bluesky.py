@@ -60,7 +60,7 @@ class Bluesky(XrpcPublisher):
         steps=(
             "On bsky.app: Settings, Privacy and security, App passwords, Add. It needs no access "
             "to direct messages.",
-            "Enter it below with the handle; never the account's own password.",
+            "Enter it by hand with the handle; never the account's own password.",
         ),
         page="https://bsky.app/settings/app-passwords",
         tried="Against Bluesky's own server software in the test suite, not against bsky.social.",

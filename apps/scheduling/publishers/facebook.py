@@ -52,12 +52,12 @@ class Facebook(GraphPublisher):
     setup: ClassVar[Setup] = Setup(
         account="A page, and a person with full control of it. People's own feeds are closed.",
         app="A business app on developers.facebook.com with “Facebook Login”.",
-        review="For pages that are not yours: App Review of the rights below.",
+        review="For pages that are not yours: App Review of the rights named here.",
         rights=scopes,
         steps=(
             "Make the app and add the product “Facebook Login”.",
-            "Under its settings, “Valid OAuth Redirect URIs”, enter the redirect address below.",
-            "Copy app ID and app secret (Settings, Basic) into the settings below; restart.",
+            "Under its settings, enter the redirect address shown here as a valid one.",
+            "Copy app ID and app secret (Settings, Basic) into the settings named here; restart.",
         ),
         page="https://developers.facebook.com/apps",
         https=True,

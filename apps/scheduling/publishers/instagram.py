@@ -39,13 +39,13 @@ class Instagram(ContainerPublisher):
     setup: ClassVar[Setup] = Setup(
         account="A professional one: business or creator.",
         app="A business app on developers.facebook.com with “Instagram”, API with Instagram login.",
-        review="For accounts that have no role in the app: App Review of the rights below.",
+        review="For accounts that have no role in the app: App Review of the rights named here.",
         rights=scopes,
         steps=(
             "Make the app, add “Instagram” and open “API setup with Instagram login”.",
-            "Under “Business login settings” enter the redirect address below.",
+            "Under “Business login settings” enter the redirect address shown here.",
             "Copy the Instagram app ID and Instagram app secret shown there, not the Facebook "
-            "app's, into the settings below; restart.",
+            "app's, into the settings named here; restart.",
         ),
         page="https://developers.facebook.com/apps",
         https=True,

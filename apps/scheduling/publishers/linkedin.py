@@ -66,8 +66,8 @@ class LinkedIn(OAuthPublisher):
             "Make the app and let an administrator of the company page confirm it.",
             "Under “Products” add “Share on LinkedIn” and “Sign In with LinkedIn using OpenID "
             "Connect”.",
-            "Under “Auth” add the redirect address below.",
-            "Copy client ID and client secret into the settings below; restart.",
+            "Under “Auth” add the redirect address shown here.",
+            "Copy client ID and client secret into the settings named here; restart.",
         ),
         page="https://www.linkedin.com/developers/apps",
     )

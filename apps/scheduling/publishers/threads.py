@@ -39,14 +39,14 @@ class Threads(ContainerPublisher):
     )
     setup: ClassVar[Setup] = Setup(
         app="An app on developers.facebook.com with the use case “Access the Threads API”.",
-        review="For accounts that are not testers of the app: App Review of the rights below.",
+        review="For accounts that are not testers of the app: App Review of the rights named here.",
         rights=scopes,
         steps=(
-            "Make the app with that use case and add the three rights below to it.",
-            "In its settings enter the redirect address below as “Redirect Callback URL”.",
+            "Make the app with that use case and add the three rights named here to it.",
+            "In its settings enter the redirect address shown here as “Redirect Callback URL”.",
             "Add the persona's account as a Threads tester and accept it there.",
             "Copy the Threads app ID and Threads app secret, not the Facebook app's, into the "
-            "settings below; restart.",
+            "settings named here; restart.",
         ),
         page="https://developers.facebook.com/apps",
         https=True,

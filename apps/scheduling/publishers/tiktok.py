@@ -60,8 +60,8 @@ class TikTok(OAuthPublisher):
         steps=(
             "Make the app, add both products, switch Direct Post on.",
             "Verify the domain of Gator's address: TikTok fetches the pictures from there.",
-            "In Login Kit, for the web, enter the redirect address below.",
-            "Copy client key and client secret into the settings below; restart.",
+            "In Login Kit, for the web, enter the redirect address shown here.",
+            "Copy client key and client secret into the settings named here; restart.",
         ),
         page="https://developers.tiktok.com/apps",
         https=True,

@@ -71,8 +71,8 @@ class X(OAuthPublisher):
         steps=(
             "Make a project and an app; buy credit.",
             "Under “User authentication settings” choose “Read and write” and the type “Web App”, "
-            "and enter the redirect address below as the callback.",
-            "Copy the OAuth 2.0 client ID and client secret into the settings below; restart.",
+            "and enter the redirect address shown here as the callback.",
+            "Copy the OAuth 2.0 client ID and client secret into the settings named here; restart.",
         ),
         page="https://console.x.com",
     )
