@@ -56,7 +56,7 @@ class Webhook(HttpPublisher):
         account="A receiver of your own that checks Standard Webhooks signatures.",
         steps=("Enter its address and the signing secret by hand.",),
         page="https://www.standardwebhooks.com",
-        tried="Against receivers of our own.",
+        tried="There is no live service; in the test suite, against a stand-in.",
     )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
