@@ -272,6 +272,24 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "matrix": {"BACKEND": "apps.scheduling.publishers.matrix.Matrix"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
+# Gator's registrations with the networks where accounts are connected by signing in.
+NETWORK_CLIENTS = {
+    "x": {"id": env.text("X_CLIENT_ID"), "secret": env.text("X_CLIENT_SECRET")},
+    "linkedin": {
+        "id": env.text("LINKEDIN_CLIENT_ID"),
+        "secret": env.text("LINKEDIN_CLIENT_SECRET"),
+    },
+    "instagram": {
+        "id": env.text("INSTAGRAM_CLIENT_ID"),
+        "secret": env.text("INSTAGRAM_CLIENT_SECRET"),
+    },
+    "facebook": {
+        "id": env.text("FACEBOOK_CLIENT_ID"),
+        "secret": env.text("FACEBOOK_CLIENT_SECRET"),
+    },
+    "threads": {"id": env.text("THREADS_CLIENT_ID"), "secret": env.text("THREADS_CLIENT_SECRET")},
+    "tiktok": {"id": env.text("TIKTOK_CLIENT_ID"), "secret": env.text("TIKTOK_CLIENT_SECRET")},
+}
 # A function `address -> shorter address` that posts' links go through, as in my_links.shorten.
 LINK_SHORTENER = env.text("LINK_SHORTENER")
 # A claim's life, well above a call's deadline (apps.core.http); and how long after the end of a

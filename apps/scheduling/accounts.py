@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from apps.core import leases
@@ -28,14 +28,30 @@ def renewer(account_id: UUID) -> Renew:
                 raise Temporary("Another process is still renewing this account's credentials.")
             time.sleep(0.1)
         try:
-            row = SocialAccount.objects.only("credentials").get(pk=account_id)
-            current: dict[str, Any] = row.credentials.open()
+            current = _stored(account_id).open()
             if current != dict(seen):
                 return current
             fresh = refresh(seen)
-            SocialAccount.objects.filter(pk=account_id).update(credentials=Sealed.of(dict(fresh)))
-            return fresh
+            return _keep(account_id, seen, dict(fresh))
         finally:
             leases.give_back(name, holder=holder)
 
     return renew
+
+
+def _stored(account_id: UUID) -> Sealed:
+    row = SocialAccount.objects.only("credentials").get(pk=account_id)
+    return cast(Sealed, row.credentials)
+
+
+def _keep(account_id: UUID, seen: Mapping[str, Any], fresh: dict[str, Any]) -> Mapping[str, Any]:
+    """Store what a renewal brought, unless a person connected the account anew meanwhile."""
+    while True:
+        stored = _stored(account_id)
+        current: dict[str, Any] = stored.open()
+        if current != dict(seen):
+            return current
+        # Only over what was just read. Sealed anew with another key meanwhile, it is read again.
+        same = SocialAccount.objects.filter(pk=account_id, credentials=stored)
+        if same.update(credentials=Sealed.of(fresh)):
+            return fresh

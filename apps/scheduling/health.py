@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.core import alerts
 from apps.core.keyring import KeyMissing
 from apps.scheduling import composing
-from apps.scheduling.models import Delivery, SocialAccount
+from apps.scheduling.models import Delivery, SignIn, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import NeedsReconnect, PublishError
 
@@ -80,6 +80,8 @@ def at_risk(account: SocialAccount) -> int:
 def check_accounts() -> int:
     """Test the accounts whose last test is some hours old; how many were tested."""
     now = timezone.now()
+    # What a sign-in holds, tokens to choose from among it, must not lie here once it ended.
+    SignIn.objects.filter(expires_at__lte=now).delete()
     stale = Q(tested_at=None) | Q(tested_at__lte=now - CHECK_EVERY)
     rows = SocialAccount.objects.filter(
         stale, persona__is_active=True, status__in=[Status.WORKING, Status.UNTESTED]

@@ -17,10 +17,11 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from apps.core.admin.base import StudioAdmin, acting
+from apps.core.admin.base import acting
 from apps.core.keyring import KeyMissing
 from apps.core.shown import badge, when
-from apps.scheduling import health, overview, services
+from apps.scheduling import connecting, health, overview, services
+from apps.scheduling.admin.connecting import ConnectPages
 from apps.scheduling.admin.shown import STATUS_TONES, AccountNetworkFilter, network_label
 from apps.scheduling.models import Delivery, SocialAccount
 from apps.scheduling.networks import publishers
@@ -76,7 +77,7 @@ def _field_of(field: CredentialField, *, stored: bool) -> forms.CharField:
 
 
 @admin.register(SocialAccount)
-class AccountAdmin(StudioAdmin):
+class AccountAdmin(ConnectPages):
     """Where personas speak, and whether the network lets them."""
 
     list_display = ("handle", "persona", "network_", "health", "waiting", "tested", "access")
@@ -108,7 +109,7 @@ class AccountAdmin(StudioAdmin):
                 **self.admin_site.each_context(request),
                 "title": "Connect an account",
                 "networks": [
-                    (name, publisher.label, publisher.credential_fields)
+                    (name, publisher, connecting.can_sign_in(name))
                     for name, publisher in publishers.items()
                 ],
                 "opts": self.opts,
@@ -243,6 +244,7 @@ class AccountAdmin(StudioAdmin):
                 "account": account,
                 "health_badge": self.health(account),
                 "waiting_deliveries": overview.waiting_on(account),
+                "signs_in": connecting.can_sign_in(account.network),
                 "may_test": self.has_change_permission(request, account),
                 "tested": when(account.tested_at),
                 "access_ends": when(account.access_ends_at) if account.access_ends_at else "",

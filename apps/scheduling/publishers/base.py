@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 import regex
 
+from apps.scheduling.publishers.setup import Setup
+
 # -- What can go wrong --------------------------------------------------------------------------
 
 
@@ -247,6 +249,7 @@ class Publisher(ABC):
     # Whether a post can follow another one as its reply: threads and first comments need it.
     replies: ClassVar[bool] = False
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
+    setup: ClassVar[Setup] = Setup()
 
     def new_key(self) -> str:
         """A random key for a new delivery, never derived from a row id: a restore reuses those."""

@@ -35,6 +35,7 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import moment_of, within
+from apps.scheduling.publishers.setup import Setup
 from apps.scheduling.publishers.tid import new_tid
 from apps.scheduling.publishers.xrpc import XrpcPublisher
 
@@ -55,6 +56,15 @@ class Bluesky(XrpcPublisher):
     safety: ClassVar[Safety] = Safety.KEYED
     default_server: ClassVar[str] = "https://bsky.social"
     replies: ClassVar[bool] = True
+    setup: ClassVar[Setup] = Setup(
+        steps=(
+            "On bsky.app: Settings, Privacy and security, App passwords, Add. It needs no access "
+            "to direct messages.",
+            "Enter it by hand with the handle; never the account's own password.",
+        ),
+        page="https://bsky.app/settings/app-passwords",
+        tried="Against Bluesky's own server software in the test suite, not against bsky.social.",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="app_password",

@@ -29,6 +29,7 @@ from apps.scheduling.publishers.base import (
 )
 
 LONGEST_WORDS = 300
+REACH_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 86_400.0
 RESET_HEADERS = ("retry-after", "ratelimit-reset", "x-ratelimit-reset")
 # The server did not take the request in; nothing came of it.
@@ -83,6 +84,13 @@ class HttpPublisher(Publisher):
         if not response.is_success:
             raise self.refusal(account, response, publishing=publishing)
         return response
+
+    def reach(self) -> None:
+        """Ask whether the network's own server answers at all; raises Temporary if it does not."""
+        try:
+            self._client.get(self.default_server, extensions={"deadline": REACH_SECONDS})
+        except httpx.HTTPError as error:
+            raise self._from_failure(error, publishing=False) from None
 
     def read(self, response: httpx.Response, *, publishing: bool = False) -> Any:
         """The JSON of a successful answer."""

@@ -24,6 +24,7 @@ from apps.scheduling.publishers.base import (
     Temporary,
 )
 from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Way, granted
 from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
 from apps.scheduling.publishers.pulled import unreachable
 
@@ -45,6 +46,9 @@ class ContainerPublisher(GraphPublisher):
     error_field: ClassVar[str]
     text_field: ClassVar[str]
     user_field: ClassVar[str]
+    # What exchanges the token of an hour that a sign-in brings for one of sixty days.
+    extending_grant: ClassVar[str]
+    scope_separator: ClassVar[str] = ","
 
     @abstractmethod
     def container(self, outgoing: Outgoing, children: list[str]) -> dict[str, str]:
@@ -69,6 +73,36 @@ class ContainerPublisher(GraphPublisher):
         return Identity(
             handle=f"@{name}", remote_id=number, url=self.page(name), facts={"id": number}
         )
+
+    def redeem(self, way: Way, code: str) -> Any:
+        # Meta puts "#_" behind the code, which is no part of it.
+        answer = super().redeem(way, code.removesuffix("#_"))
+        rows = within(answer, "data")
+        if isinstance(rows, list) and rows:
+            # Instagram documents its answer inside a list.
+            self.need_scopes(granted(rows[0]))
+            return rows[0]
+        return answer
+
+    def grant(self, way: Way, answer: Any) -> Mapping[str, Any]:
+        brief = self.token_in(answer)
+        secrets = {"token": brief, "secret": way.client.secret}
+        response = self.call(
+            Account(id="", handle="", credentials=secrets),
+            "GET",
+            f"{self.default_server}/access_token",
+            seconds=EXCHANGE_SECONDS,
+            params={
+                "grant_type": self.extending_grant,
+                "client_secret": way.client.secret,
+                "access_token": brief,
+            },
+        )
+        answer, now = self.read(response), int(time.time())
+        kept: dict[str, Any] = {"access_token": self.token_in(answer), "renewed_at": now}
+        if isinstance(life := within(answer, "expires_in"), int) and 0 < life < 10**9:
+            kept["expires_at"] = now + life
+        return kept
 
     def _user(self, account: Account) -> tuple[str, str]:
         me = self.ask(account, "me", {"fields": f"{self.user_field},username"})

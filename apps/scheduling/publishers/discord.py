@@ -27,6 +27,7 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.setup import Setup
 
 ADDRESS = re.compile(
     r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api(?:/v\d{1,2})?/webhooks/"
@@ -44,6 +45,15 @@ class Discord(HttpPublisher):
 
     label: ClassVar[str] = "Discord"
     safety: ClassVar[Safety] = Safety.BLIND
+    setup: ClassVar[Setup] = Setup(
+        account="A channel of a server.",
+        rights=("Manage Webhooks",),
+        steps=(
+            "In the channel's settings: Integrations, Webhooks, New webhook, Copy webhook URL.",
+            "Enter that address by hand; whoever knows it can post there.",
+        ),
+        page="https://support.discord.com/hc/en-us/articles/228383668",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="webhook",

@@ -22,12 +22,15 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Connected, Way
 from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
+from apps.scheduling.publishers.setup import Setup
 
 # Facebook drops an unpublished picture after a day.
 UPLOAD_LIFE_SECONDS = 12 * 3_600
 CLOCK_SKEW = timedelta(minutes=2)
 MOST_PAGES = 50
+PAGES_AT_ONCE = 100
 
 
 class Facebook(GraphPublisher):
@@ -37,6 +40,28 @@ class Facebook(GraphPublisher):
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://graph.facebook.com"
     version: ClassVar[str] = "v23.0"
+    client_name: ClassVar[str] = "facebook"
+    authorize_url: ClassVar[str] = "https://www.facebook.com/v23.0/dialog/oauth"
+    exchange_url: ClassVar[str] = "https://graph.facebook.com/v23.0/oauth/access_token"
+    scopes: ClassVar[tuple[str, ...]] = (
+        "pages_show_list",
+        "pages_manage_posts",
+        "pages_read_engagement",
+    )
+    scope_separator: ClassVar[str] = ","
+    setup: ClassVar[Setup] = Setup(
+        account="A page, and a person with full control of it. People's own feeds are closed.",
+        app="A business app on developers.facebook.com with “Facebook Login”.",
+        review="For pages that are not yours: App Review of the rights named here.",
+        rights=scopes,
+        steps=(
+            "Make the app and add the product “Facebook Login”.",
+            "Under its settings, enter the redirect address shown here as a valid one.",
+            "Copy app ID and app secret (Settings, Basic) into the settings named here; restart.",
+        ),
+        page="https://developers.facebook.com/apps",
+        https=True,
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",
@@ -76,6 +101,44 @@ class Facebook(GraphPublisher):
             url=f"https://www.facebook.com/{number}",
             facts={"id": number},
         )
+
+    def exchange(self, way: Way, code: str) -> list[Connected]:
+        """The person's pages; of an extended user token, so that theirs have no end."""
+        brief = self.token_in(self.redeem(way, code))
+        person = Account(id="", handle="", credentials={"access_token": self._extended(way, brief)})
+        told = within(self.ask(person, "me/permissions", {}), "data")
+        rows = told if isinstance(told, list) else []
+        granted = [each for each in rows if within(each, "status") == "granted"]
+        self.need_scopes({str(within(each, "permission")) for each in granted})
+        found: list[Connected] = []
+        query = {"fields": "id,name,access_token,tasks", "limit": str(PAGES_AT_ONCE)}
+        for _ in range(MOST_PAGES):
+            answer = self.ask(person, "me/accounts", query)
+            pages = within(answer, "data")
+            found += [each for page in pages or [] if (each := _page(page)) is not None]
+            after = within(answer, "paging", "cursors", "after")
+            if not within(answer, "paging", "next") or not isinstance(after, str):
+                break
+            query["after"] = after
+        if not found:
+            words = "Facebook shows no page that this person may post to; allow it the page."
+            raise Permanent(words, code="no_page")
+        return found
+
+    def _extended(self, way: Way, brief: str) -> str:
+        """The person's token for sixty days instead of an hour."""
+        fields = {
+            "grant_type": "fb_exchange_token",
+            "client_id": way.client.id,
+            "client_secret": way.client.secret,
+            "fb_exchange_token": brief,
+        }
+        secrets = {"token": brief, "secret": way.client.secret}
+        asking = Account(id="", handle="", credentials=secrets)
+        response = self.call(
+            asking, "POST", self.exchange_url, seconds=EXCHANGE_SECONDS, data=fields
+        )
+        return self.token_in(self.read(response))
 
     def prepare(
         self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
@@ -168,3 +231,16 @@ def _is_ours(post: Any, outgoing: Outgoing, page: str) -> bool:
 
 def _receipt(number: str) -> Receipt:
     return Receipt(remote_id=number, url=f"https://www.facebook.com/{number}")
+
+
+def _page(told: Any) -> Connected | None:
+    """A page as the list of a person's pages has it; None for one they may not post to."""
+    number, token, tasks = (within(told, name) for name in ("id", "access_token", "tasks"))
+    if not NUMBER.fullmatch(str(number or "")) or not isinstance(token, str) or not token:
+        return None
+    if isinstance(tasks, list) and "CREATE_CONTENT" not in tasks:
+        return None
+    name = str(within(told, "name") or number)[:100]
+    url = f"https://www.facebook.com/{number}"
+    identity = Identity(handle=name, remote_id=str(number), url=url, facts={"id": str(number)})
+    return Connected(identity=identity, credentials={"access_token": token})

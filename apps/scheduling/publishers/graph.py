@@ -22,7 +22,8 @@ from apps.scheduling.publishers.base import (
     Temporary,
     Unconfirmed,
 )
-from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.connecting import Connecting
 
 NUMBER = re.compile(r"\d{1,30}", re.ASCII)
 TOKEN_ENDED = frozenset({102, 190, 463, 467})
@@ -36,7 +37,7 @@ RENEWAL_SECONDS = 10
 RENEW_AFTER_SECONDS = 7 * 86_400
 
 
-class GraphPublisher(HttpPublisher):
+class GraphPublisher(Connecting):
     """A publisher on one of Meta's hosts; `version` is the first part of every path."""
 
     version: ClassVar[str]

@@ -14,6 +14,7 @@ from apps.scheduling.publishers.base import (
 )
 from apps.scheduling.publishers.containers import ContainerPublisher
 from apps.scheduling.publishers.entities import hashtags
+from apps.scheduling.publishers.setup import Setup
 
 MOST_HASHTAGS = 30
 MOST_MENTIONS = 20
@@ -27,6 +28,28 @@ class Instagram(ContainerPublisher):
     default_server: ClassVar[str] = "https://graph.instagram.com"
     version: ClassVar[str] = "v23.0"
     renewal_grant: ClassVar[str] = "ig_refresh_token"
+    extending_grant: ClassVar[str] = "ig_exchange_token"
+    client_name: ClassVar[str] = "instagram"
+    authorize_url: ClassVar[str] = "https://www.instagram.com/oauth/authorize"
+    exchange_url: ClassVar[str] = "https://api.instagram.com/oauth/access_token"
+    scopes: ClassVar[tuple[str, ...]] = (
+        "instagram_business_basic",
+        "instagram_business_content_publish",
+    )
+    setup: ClassVar[Setup] = Setup(
+        account="A professional one: business or creator.",
+        app="A business app on developers.facebook.com with “Instagram”, API with Instagram login.",
+        review="For accounts that have no role in the app: App Review of the rights named here.",
+        rights=scopes,
+        steps=(
+            "Make the app, add “Instagram” and open “API setup with Instagram login”.",
+            "Under “Business login settings” enter the redirect address shown here.",
+            "Copy the Instagram app ID and Instagram app secret shown there, not the Facebook "
+            "app's, into the settings named here; restart.",
+        ),
+        page="https://developers.facebook.com/apps",
+        https=True,
+    )
     making: ClassVar[str] = "media"
     publishing: ClassVar[str] = "media_publish"
     listing: ClassVar[str] = "media"

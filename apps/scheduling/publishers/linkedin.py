@@ -31,6 +31,7 @@ from apps.scheduling.publishers.base import (
 from apps.scheduling.publishers.calling import host_of, within
 from apps.scheduling.publishers.linkedin_text import little_text, plain
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+from apps.scheduling.publishers.setup import Setup
 
 # LinkedIn supports each monthly version for a year.
 VERSION = "202609"
@@ -52,6 +53,24 @@ class LinkedIn(OAuthPublisher):
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://api.linkedin.com"
     token_url: ClassVar[str] = "https://www.linkedin.com/oauth/v2/accessToken"
+    client_name: ClassVar[str] = "linkedin"
+    authorize_url: ClassVar[str] = "https://www.linkedin.com/oauth/v2/authorization"
+    scopes: ClassVar[tuple[str, ...]] = ("openid", "profile", "w_member_social")
+    setup: ClassVar[Setup] = Setup(
+        account="A member's. Pages take a token made by hand, with w_organization_social and "
+        "r_organization_social; signing in here connects members only.",
+        app="An app on linkedin.com/developers that belongs to a company page.",
+        review="For members none; for pages LinkedIn reviews the Community Management API.",
+        rights=scopes,
+        steps=(
+            "Make the app and let an administrator of the company page confirm it.",
+            "Under “Products” add “Share on LinkedIn” and “Sign In with LinkedIn using OpenID "
+            "Connect”.",
+            "Under “Auth” add the redirect address shown here.",
+            "Copy client ID and client secret into the settings named here; restart.",
+        ),
+        page="https://www.linkedin.com/developers/apps",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         *token_fields(
             "On linkedin.com/developers: your app, Auth, OAuth 2.0 tools, Create token, with "
@@ -288,9 +307,14 @@ class LinkedIn(OAuthPublisher):
         return self.signed_in(account, call)
 
     def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        names = ("refresh_token", "client_id", "client_secret")
-        form = {name: str(seen.get(name, "")).strip() for name in names}
-        return {"data": {"grant_type": "refresh_token", **form}}
+        client = self.client_of(seen)
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": str(seen.get("refresh_token", "")).strip(),
+            "client_id": client.id,
+            "client_secret": client.secret,
+        }
+        return {"data": form}
 
 
 def _receipt(urn: str) -> Receipt:

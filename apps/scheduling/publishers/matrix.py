@@ -34,6 +34,7 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.setup import Setup
 
 KEY = "gator.key"
 # An event may have 65,536 bytes; the server adds its own part, mostly signatures and ancestors.
@@ -55,6 +56,17 @@ class Matrix(HttpPublisher):
     key_life: ClassVar[timedelta | None] = timedelta(minutes=30)
     needs_server: ClassVar[bool] = True
     replies: ClassVar[bool] = True
+    setup: ClassVar[Setup] = Setup(
+        account="A member of the room, which must not be encrypted.",
+        rights=("to send messages in the room",),
+        steps=(
+            "Sign in to the account once in a session of its own and copy its access token.",
+            "Join the room, and copy its id from the room's settings.",
+            "Enter server, token and room by hand.",
+        ),
+        page="https://matrix.org/docs/",
+        tried="Against Synapse, in the test suite.",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",

@@ -28,6 +28,7 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.setup import Setup
 
 TOKEN = re.compile(r"\d{3,20}:[\w-]{20,80}", re.ASCII)
 CAPTION = 1_024
@@ -49,6 +50,17 @@ class Telegram(HttpPublisher):
     safety: ClassVar[Safety] = Safety.BLIND
     default_server: ClassVar[str] = "https://api.telegram.org"
     replies: ClassVar[bool] = True
+    setup: ClassVar[Setup] = Setup(
+        account="A channel or group that you administer.",
+        app="A bot: write /newbot to @BotFather, which answers with its token.",
+        rights=("administrator who may post messages",),
+        steps=(
+            "Make the bot.",
+            "In the channel: Administrators, add the bot, allow “Post messages”.",
+            "Enter the token and the channel by hand.",
+        ),
+        page="https://core.telegram.org/bots/tutorial",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="token",

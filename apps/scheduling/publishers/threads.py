@@ -14,6 +14,7 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.containers import ContainerPublisher
+from apps.scheduling.publishers.setup import Setup
 
 _EMOJI = regex.compile(
     r"\p{Emoji_Presentation}|\p{Regional_Indicator}|\ufe0f|\u20e3|\p{Emoji_Modifier}"
@@ -27,6 +28,29 @@ class Threads(ContainerPublisher):
     default_server: ClassVar[str] = "https://graph.threads.net"
     version: ClassVar[str] = "v1.0"
     renewal_grant: ClassVar[str] = "th_refresh_token"
+    extending_grant: ClassVar[str] = "th_exchange_token"
+    client_name: ClassVar[str] = "threads"
+    authorize_url: ClassVar[str] = "https://threads.net/oauth/authorize"
+    exchange_url: ClassVar[str] = "https://graph.threads.net/oauth/access_token"
+    scopes: ClassVar[tuple[str, ...]] = (
+        "threads_basic",
+        "threads_content_publish",
+        "threads_delete",
+    )
+    setup: ClassVar[Setup] = Setup(
+        app="An app on developers.facebook.com with the use case “Access the Threads API”.",
+        review="For accounts that are not testers of the app: App Review of the rights named here.",
+        rights=scopes,
+        steps=(
+            "Make the app with that use case and add the three rights named here to it.",
+            "In its settings enter the redirect address shown here as “Redirect Callback URL”.",
+            "Add the persona's account as a Threads tester and accept it there.",
+            "Copy the Threads app ID and Threads app secret, not the Facebook app's, into the "
+            "settings named here; restart.",
+        ),
+        page="https://developers.facebook.com/apps",
+        https=True,
+    )
     making: ClassVar[str] = "threads"
     publishing: ClassVar[str] = "threads_publish"
     listing: ClassVar[str] = "threads"

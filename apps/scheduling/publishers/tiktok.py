@@ -28,6 +28,7 @@ from apps.scheduling.publishers.base import (
 from apps.scheduling.publishers.calling import within
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
 from apps.scheduling.publishers.pulled import unreachable
+from apps.scheduling.publishers.setup import Setup
 
 PUBLIC = "PUBLIC_TO_EVERYONE"
 # With the call before it, well within the time that sending may take.
@@ -44,6 +45,27 @@ class TikTok(OAuthPublisher):
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://open.tiktokapis.com"
     token_url: ClassVar[str] = "https://open.tiktokapis.com/v2/oauth/token/"
+    client_name: ClassVar[str] = "tiktok"
+    client_field: ClassVar[str] = "client_key"
+    authorize_url: ClassVar[str] = "https://www.tiktok.com/v2/auth/authorize/"
+    scopes: ClassVar[tuple[str, ...]] = ("user.info.basic", "video.publish")
+    scope_separator: ClassVar[str] = ","
+    choices_kept: ClassVar[tuple[str, ...]] = ("privacy",)
+    setup: ClassVar[Setup] = Setup(
+        account="Any; until TikTok has audited the app, a private one.",
+        app="An app on developers.tiktok.com with the products “Login Kit” and “Content Posting "
+        "API”, Direct Post on, and the domain of Gator's address verified.",
+        review="An audit. Until then every post is private: set “Who sees the posts” to SELF_ONLY.",
+        rights=scopes,
+        steps=(
+            "Make the app, add both products, switch Direct Post on.",
+            "Verify the domain of Gator's address: TikTok fetches the pictures from there.",
+            "In Login Kit, for the web, enter the redirect address shown here.",
+            "Copy client key and client secret into the settings named here; restart.",
+        ),
+        page="https://developers.tiktok.com/apps",
+        https=True,
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         *token_fields(
             "From TikTok's login for an app of yours on developers.tiktok.com with the product "
@@ -193,9 +215,14 @@ class TikTok(OAuthPublisher):
     # -- The token and refusals -----------------------------------------------------------------
 
     def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        names = ("client_key", "client_secret", "refresh_token")
-        form = {name: str(seen.get(name, "")).strip() for name in names}
-        return {"data": {"grant_type": "refresh_token", **form}}
+        client = self.client_of(seen)
+        form = {
+            "grant_type": "refresh_token",
+            "client_key": client.id,
+            "client_secret": client.secret,
+            "refresh_token": str(seen.get("refresh_token", "")).strip(),
+        }
+        return {"data": form}
 
     def said(self, response: httpx.Response) -> tuple[str, str]:
         slug, words = super().said(response)

@@ -20,6 +20,7 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
 )
+from apps.scheduling.publishers.setup import Setup
 
 
 class Wall(Publisher):
@@ -27,6 +28,10 @@ class Wall(Publisher):
 
     label: ClassVar[str] = "Wall"
     safety: ClassVar[Safety] = Safety.KEYED
+    setup: ClassVar[Setup] = Setup(
+        account="None: Gator runs it itself, at /wall/ and the handle.",
+        tried="It is part of Gator.",
+    )
     replies: ClassVar[bool] = True
 
     def limits(self, account: Account) -> Limits:

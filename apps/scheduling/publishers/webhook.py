@@ -42,6 +42,7 @@ from apps.scheduling.publishers.base import (
     Safety,
 )
 from apps.scheduling.publishers.calling import HttpPublisher
+from apps.scheduling.publishers.setup import Setup
 
 
 class Webhook(HttpPublisher):
@@ -51,6 +52,12 @@ class Webhook(HttpPublisher):
     safety: ClassVar[Safety] = Safety.KEYED
     needs_server: ClassVar[bool] = True
     replies: ClassVar[bool] = True
+    setup: ClassVar[Setup] = Setup(
+        account="A receiver of your own that checks Standard Webhooks signatures.",
+        steps=("Enter its address and the signing secret by hand.",),
+        page="https://www.standardwebhooks.com",
+        tried="There is no live service; in the test suite, against a stand-in.",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="secret",

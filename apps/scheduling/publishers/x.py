@@ -31,7 +31,9 @@ from apps.scheduling.publishers.base import (
     need_id,
 )
 from apps.scheduling.publishers.calling import wait_of, within
+from apps.scheduling.publishers.connecting import Client
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+from apps.scheduling.publishers.setup import Setup
 
 # X keeps an upload for a day.
 UPLOAD_LIFE_SECONDS = 12 * 3_600
@@ -51,6 +53,29 @@ class X(OAuthPublisher):
     default_server: ClassVar[str] = "https://api.x.com"
     token_url: ClassVar[str] = "https://api.x.com/2/oauth2/token"
     replies: ClassVar[bool] = True
+    client_name: ClassVar[str] = "x"
+    secret_needed: ClassVar[bool] = False
+    pkce: ClassVar[bool] = True
+    authorize_url: ClassVar[str] = "https://x.com/i/oauth2/authorize"
+    scopes: ClassVar[tuple[str, ...]] = (
+        "tweet.read",
+        "tweet.write",
+        "users.read",
+        "media.write",
+        "offline.access",
+    )
+    setup: ClassVar[Setup] = Setup(
+        app="An app in a project on console.x.com, with “User authentication settings” set up.",
+        cost="X charges for every call; without credit it refuses, and posts wait an hour.",
+        rights=scopes,
+        steps=(
+            "Make a project and an app; buy credit.",
+            "Under “User authentication settings” choose “Read and write” and the type “Web App”, "
+            "and enter the redirect address shown here as the callback.",
+            "Copy the OAuth 2.0 client ID and client secret into the settings named here; restart.",
+        ),
+        page="https://console.x.com",
+    )
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         *token_fields(
             "Of OAuth 2.0 with PKCE, with the scopes tweet.read, tweet.write, users.read, "
@@ -267,13 +292,14 @@ class X(OAuthPublisher):
         return self.signed_in(account, call)
 
     def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        client, secret = (
-            str(seen.get(name, "")).strip() for name in ("client_id", "client_secret")
-        )
+        client = self.client_of(seen)
         form = {"grant_type": "refresh_token", "refresh_token": seen.get("refresh_token", "")}
-        if secret:
-            return {"data": form, "auth": (client, secret)}
-        return {"data": {**form, "client_id": client}}
+        if client.secret:
+            return {"data": form, "auth": (client.id, client.secret)}
+        return {"data": {**form, "client_id": client.id}}
+
+    def prove(self, request: dict[str, Any], client: Client) -> None:
+        request["auth"] = (client.id, client.secret)
 
     def said(self, response: httpx.Response) -> tuple[str, str]:
         slug, words = super().said(response)
