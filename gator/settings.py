@@ -300,7 +300,10 @@ SENTIMENT_ENGINES = {
 }
 SENTIMENT_ENGINE = env.choice("SENTIMENT_ENGINE", "rules", tuple(SENTIMENT_ENGINES))
 EVENTS = {
-    "database_restored": ["apps.scheduling.services.hold_unfinished"],
+    "database_restored": [
+        "apps.scheduling.services.hold_unfinished",
+        "apps.scheduling.authoring.end_unfinished",
+    ],
 }
 
 # -- Chat ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -110,6 +111,15 @@ def take_candidate(candidate: Candidate, *, by: User | None) -> Post:
         row.save(update_fields=["state", "problem", "at", "post"])
         audit.record(actor=by, action="take draft", about=post)
     return post
+
+
+def end_unfinished(**about: Any) -> None:
+    """After a restore nothing is written by itself (event `database_restored`).
+
+    What was written since the backup may be published already; a person looks, then asks again.
+    """
+    count = writing.end_unfinished()
+    audit.record(actor=None, action="end unfinished drafts", runs=count)
 
 
 def _wake_after_commit(run: DraftRun) -> None:

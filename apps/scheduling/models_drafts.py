@@ -45,6 +45,8 @@ class DraftRun(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
+        verbose_name = "request for drafts"
+        verbose_name_plural = "written drafts"
         indexes: ClassVar[list[models.Index]] = [
             # Partial: finding what waits costs nothing once all is written.
             models.Index(

@@ -34,8 +34,18 @@ LEASE = timedelta(minutes=25)
 UNWOKEN = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
 MOST_LIKED, MOST_WAITING, MOST_PUBLISHED = 5, 30, 30
-# Writing it anew cannot help where a picture is what is missing.
-HOPELESS = frozenset({"media", "persona", "scheduled_at", "too_late_after"})
+# Writing it anew cannot help where a picture is missing or an account is paused.
+HOPELESS = frozenset({"accounts", "media", "persona", "scheduled_at", "too_late_after"})
+
+
+# What to do about an error of the voice, beside its own words.
+ADVICE = {
+    "voice_misconfigured": "Put it right under Voices, test it there, then write what is missing.",
+    "model_unavailable": "Write what is missing in a while, or choose another voice.",
+    "budget_spent": "A new day begins at midnight UTC; or raise the budget under Voices.",
+    "withheld": "Ask again with another brief.",
+    "voice_failed": "Ask again; if it goes on, test the voice under Voices.",
+}
 
 
 class ClaimLost(Exception):
@@ -57,7 +67,7 @@ def write(run_id: UUID) -> None:
         log.info("drafts taken out of our hands", run=str(run_id))
     except VoiceError as error:
         # What one text cannot have, a budget for instance, the next cannot have either.
-        _finish(run, code=error.code, error=str(error))
+        _finish(run, code=error.code, error=f"{error} {ADVICE.get(error.code, '')}".strip())
     except Exception:
         log.exception("drafts failed", run=str(run_id))
         _finish(run, code="fault", error="Something went wrong on our side; it is in the log.")
@@ -236,3 +246,12 @@ def abandoned() -> list[UUID]:
         words = "The worker that wrote this stopped, again and again. Ask once more."
         _finish(run, code="worker_lost", error=words)
     return list(left.filter(attempts__lt=MOST_ATTEMPTS).values_list("pk", flat=True)[:100])
+
+
+def end_unfinished() -> int:
+    """End every run that is not finished: after a restore nobody knows what came of it."""
+    words = "A backup was restored while this was being written. Look at what is there, then go on."
+    runs = list(DraftRun.objects.unfinished())
+    for run in runs:
+        _finish(run, code="restored", error=words)
+    return len(runs)

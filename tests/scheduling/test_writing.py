@@ -304,8 +304,8 @@ def test_a_text_too_long_is_asked_for_once_more_and_never_cut(
 @pytest.mark.parametrize(
     ("response", "code", "words"),
     [
-        (httpx.Response(401), "voice_misconfigured", "refuses the key"),
-        (httpx.Response(500), "model_unavailable", "failed (500)"),
+        (httpx.Response(401), "voice_misconfigured", "Put it right under Voices"),
+        (httpx.Response(500), "model_unavailable", "failed (500). Write what is missing"),
     ],
 )
 def test_an_error_of_the_model_is_told_in_words_and_asking_again_goes_on(
@@ -372,6 +372,19 @@ def test_what_a_dead_worker_left_is_found_and_what_is_there_stays(
     DraftRun.objects.update(finished_at=None, lease_until=now, attempts=writing.MOST_ATTEMPTS)
     assert writing.abandoned() == []
     assert DraftRun.objects.get().error_code == "worker_lost"
+
+
+def test_after_a_restore_nothing_is_written_by_itself(
+    api: APIClient, luna: Persona, wall: SocialAccount, facts: list[Fact]
+) -> None:
+    run = ask(api, luna, days=2)
+    authoring.end_unfinished()
+    run = written(api, run)
+    assert run["error_code"] == "restored"
+    assert not Post.objects.exists()
+    assert api.post(f"/api/v1/draft-runs/{run['id']}/retry/").status_code == 202
+    written(api, run)
+    assert Post.objects.count() == 2
 
 
 def test_a_draft_whose_time_passed_is_taken_for_tomorrow(

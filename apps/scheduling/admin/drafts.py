@@ -36,9 +36,9 @@ LOOKS: dict[str, str] = {
     State.FAILED: "bad",
 }
 KINDS = {
-    "choice": "Some to choose from, for one time",
-    "days": "One draft a day",
-    "slots": "One draft for each of the next free slots",
+    "choice": "Some to choose from",
+    "days": "One a day",
+    "slots": "One for each free slot",
 }
 
 
@@ -121,7 +121,7 @@ class DraftRunAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DraftRun]:
         rows: QuerySet[DraftRun] = super().get_queryset(request)
-        done = Count("candidates", filter=~Q(candidates__state=State.WAITING))
+        done = Count("candidates", filter=~Q(candidates__text=""))
         return rows.annotate(total=Count("candidates"), done=done)
 
     @display(description="Asked for", ordering="brief")
@@ -218,7 +218,7 @@ class DraftRunAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "original": run,
             "candidates": shown,
-            "done": sum(each.state != State.WAITING for each in rows),
+            "done": sum(bool(each.text) for each in rows),
             "may_post": request.user.has_perm(MAY_POST),
             "may_retry": self.has_add_permission(request)
             and run.finished_at is not None

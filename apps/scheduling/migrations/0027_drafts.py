@@ -35,6 +35,8 @@ class Migration(migrations.Migration):
                 ('persona', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='draft_runs', to='personas.persona')),
             ],
             options={
+                'verbose_name': 'request for drafts',
+                'verbose_name_plural': 'written drafts',
                 'ordering': ('-created_at', '-id'),
             },
         ),
