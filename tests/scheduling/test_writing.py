@@ -116,6 +116,30 @@ def test_what_was_published_or_waits_is_not_said_again(
     assert sorted(texts) == sorted(FACTS[2:])
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "From my earlier posts ({on}): “Rain.”"), ("pt-BR", "“Rain.” ({on})")],
+)
+def test_an_earlier_post_is_quoted_with_its_date_once_it_is_old(
+    api: APIClient, luna: Persona, wall: SocialAccount, language: str, words: str
+) -> None:
+    Persona.objects.update(language=language)
+    old, new = timezone.now() - timedelta(days=60), timezone.now() - timedelta(days=3)
+    personas.remember(
+        [
+            personas.Published(
+                source_id=uuid4(), persona_id=luna.pk, network="wall", text=text, url="",
+                published_at=at,
+            )
+            for text, at in (("Rain.", old), ("Sun.", new))
+        ]
+    )  # fmt: skip
+    run = written(api, ask(api, luna, count=2))
+    first, second = run["candidates"]
+    assert first["text"] == words.format(on=old.date().isoformat())
+    assert (second["state"], run["error_code"]) == ("failed", "nothing_to_say")
+
+
 def test_what_people_liked_comes_first(
     api: APIClient, luna: Persona, wall: SocialAccount, facts: list[Fact]
 ) -> None:

@@ -5,9 +5,13 @@ nothing up: what does not fit the brief is not bent to it, and when all is said,
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from apps.personas.voices.base import Commission, NothingToSay, Speaker
 from apps.personas.voices.retrieval import Index, Passage, sentences
+
+# What it said later than this is not worth quoting yet: it would only repeat itself.
+AGO = timedelta(days=30)
 
 
 def compose(commission: Commission) -> str:
@@ -47,10 +51,15 @@ def _passages(speaker: Speaker) -> Iterator[Passage]:
         each_alone = sentences(fact.text)
         if len(each_alone) > 1:
             yield from (Passage(text=each, source="fact") for each in each_alone)
-    for each in speaker.published:
-        if each.text.strip():
-            on = f" ({each.on})" if each.on else ""
-            text = f"From my earlier posts{on}: \u201c{each.text.strip()}\u201d"
+    last = (datetime.now(UTC) - AGO).date().isoformat()
+    for published in speaker.published:
+        if published.text.strip() and published.on and published.on <= last:
+            quoted = f"\u201c{published.text.strip()}\u201d"
+            if speaker.language.lower().startswith("en"):
+                text = f"From my earlier posts ({published.on}): {quoted}"
+            else:
+                # No words of its own in a language that it does not have.
+                text = f"{quoted} ({published.on})"
             yield Passage(text=text, source="post")
 
 
