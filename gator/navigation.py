@@ -22,6 +22,7 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Media", "image", "scheduling_media"),
         ("Webhooks", "webhook", "scheduling_webhookendpoint"),
         ("Webhook log", "receipt_long", "scheduling_webhookmessage"),
+        ("Written drafts", "edit_note", "scheduling_draftrun"),
         ("Templates", "draft", "scheduling_template"),
         ("Hashtag sets", "tag", "scheduling_hashtagset"),
     ],

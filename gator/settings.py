@@ -327,7 +327,10 @@ SENTIMENT_ENGINE = env.choice(
     "SENTIMENT_ENGINE", "blend" if _WEIGHTS.exists() else "rules", tuple(SENTIMENT_ENGINES)
 )
 EVENTS = {
-    "database_restored": ["apps.scheduling.services.hold_unfinished"],
+    "database_restored": [
+        "apps.scheduling.services.hold_unfinished",
+        "apps.scheduling.authoring.end_unfinished",
+    ],
 }
 
 # -- Chat ----------------------------------------------------------------------------------------

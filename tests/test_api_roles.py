@@ -18,9 +18,10 @@ from PIL import Image
 from apps.backups.models import BackupRun
 from apps.core.models import Alert, AuditEntry, User
 from apps.personas.models import Fact, Persona
-from apps.scheduling import planning, services
+from apps.scheduling import authoring, planning, services
 from apps.scheduling.models import (
     DAY,
+    DraftRun,
     Evergreen,
     HashtagSet,
     SocialAccount,
@@ -142,6 +143,11 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("put", "hashtag-set-detail"): "scheduling.change_hashtagset",
     ("patch", "hashtag-set-detail"): "scheduling.change_hashtagset",
     ("delete", "hashtag-set-detail"): "scheduling.delete_hashtagset",
+    ("post", "persona-drafts"): "scheduling.add_draftrun",
+    ("get", "draftrun-list"): "scheduling.view_draftrun",
+    ("get", "draftrun-detail"): "scheduling.view_draftrun",
+    ("post", "draftrun-retry"): "scheduling.add_draftrun",
+    ("post", "draftrun-take"): "scheduling.add_post",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
     ("post", "post-unpublish"): "scheduling.change_post",
@@ -263,6 +269,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
             ),
             by=None,
         ),
+        "draftrun": _draft_run(luna, wall),
         "account": wall,
         "webhook": hook,
         "hookmessage": WebhookMessage.objects.create(
@@ -278,6 +285,11 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
         "alert": Alert.objects.create(key="k", title="Look"),
         "audit": AuditEntry.objects.create(actor_name="gator", action="x", object_type="y"),
     }
+
+
+def _draft_run(luna: Persona, wall: SocialAccount) -> DraftRun:
+    wish = authoring.Wish(persona=luna, accounts=[wall], count=1)
+    return authoring.ask_for_drafts(wish, by=None)
 
 
 def _sentiment_rows(luna: Persona) -> dict[str, Any]:

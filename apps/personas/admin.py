@@ -70,7 +70,7 @@ class PersonaAdmin(StudioAdmin):
     change_form_outer_before_template = "admin/personas/persona/hold.html"
     fieldsets = (
         (None, {"fields": (("name", "handle"), "bio", "avatar", "is_active")}),
-        ("Posts", {"fields": ("made_with_ai", "needs_approval")}),
+        ("Posts", {"fields": ("made_with_ai", "needs_approval", "schedules_own_drafts")}),
         ("Voice", {"fields": ("voice", ("language", "time_zone"))}),
         ("Chat", {"fields": ("call_human_below",)}),
     )

@@ -59,6 +59,7 @@ class PersonaSerializer(StrictModel):
             "is_active",
             "made_with_ai",
             "needs_approval",
+            "schedules_own_drafts",
             "hold",
             "created_at",
         )

@@ -68,6 +68,12 @@ class Persona(models.Model):
     needs_approval = models.BooleanField(
         default=False, help_text="Its posts go out only once somebody who may has approved them."
     )
+    schedules_own_drafts = models.BooleanField(
+        default=False,
+        help_text="A series of drafts that it writes is scheduled like any post of its (handed in, "
+        "where its posts need approval). Off: what it writes stays a draft until somebody hands "
+        "it in.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = PersonaQuerySet.as_manager()

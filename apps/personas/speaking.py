@@ -12,6 +12,7 @@ from apps.core.plugins import Plugins, UnknownPlugin
 from apps.personas.models import Persona, VoiceSettings
 from apps.personas.voices.base import (
     BudgetSpent,
+    Commission,
     Connection,
     Fact,
     Line,
@@ -21,6 +22,7 @@ from apps.personas.voices.base import (
     Question,
     Speaker,
     Voice,
+    VoiceError,
     Withheld,
 )
 
@@ -96,13 +98,55 @@ def write(
         connection=connection_of(chosen) if voice.calls_a_model else Connection(),
     )
     _moderated(question.asked)
+    length = sum(len(line.text) for line in lines) + 1_000
+    yield from _within_budget(chosen, voice, voice.write(question), length=length)
+
+
+def draft(
+    persona: Persona,
+    *,
+    brief: str = "",
+    said: tuple[str, ...] = (),
+    liked: tuple[str, ...] = (),
+    most_characters: int | None = None,
+    refused: str = "",
+    problem: str = "",
+) -> str:
+    """One post in the persona's voice, from its daily budget; raises VoiceError.
+
+    Calls a network: the caller holds no transaction.
+    """
+    chosen = settings_of(persona)
+    voice = voice_of(chosen)
+    commission = Commission(
+        speaker=speaker_of(persona),
+        brief=brief,
+        said=said,
+        liked=liked,
+        most_characters=most_characters,
+        refused=refused,
+        problem=problem,
+        connection=connection_of(chosen) if voice.calls_a_model else Connection(),
+    )
+    _moderated(brief)
+    length = len(brief) + sum(map(len, said)) + 4_000
+    text = "".join(_within_budget(chosen, voice, voice.draft(commission), length=length)).strip()
+    if not text:
+        raise VoiceError("The voice said nothing.")
+    _moderated(text)
+    return text
+
+
+def _within_budget(
+    chosen: VoiceSettings, voice: Voice, pieces: Iterator[str], *, length: int
+) -> Iterator[str]:
+    """What the voice says, counted; `length` is that of the prompt, in characters, about."""
     if not voice.calls_a_model:
-        yield from voice.write(question)
+        yield from pieces
         return
     _check_budget(chosen)
-    length = sum(len(line.text) for line in lines) + 1_000
     try:
-        for piece in voice.write(question):
+        for piece in pieces:
             length += len(piece)
             yield piece
     finally:

@@ -39,7 +39,8 @@ def test(account: SocialAccount) -> SocialAccount:
         changes |= {"status_detail": str(error)[:500]}
     else:
         changes |= {
-            "status": Status.WORKING,
+            # Somebody who paused it means it, however well it answers.
+            "status": Status.PAUSED if account.status == Status.PAUSED else Status.WORKING,
             "status_detail": f"Connected as {identity.handle}."[:500],
             "facts": {**identity.facts, "remote_id": identity.remote_id, "url": identity.url},
             "wait_until": None,

@@ -13,6 +13,8 @@ from apps.core.fields import EncryptedField
 from apps.core.ids import uuid7
 from apps.personas.models import Hold, Persona
 from apps.scheduling.models_connecting import SignIn as SignIn
+from apps.scheduling.models_drafts import Candidate as Candidate
+from apps.scheduling.models_drafts import DraftRun as DraftRun
 from apps.scheduling.models_hooks import WebhookEndpoint as WebhookEndpoint
 from apps.scheduling.models_hooks import WebhookMessage as WebhookMessage
 from apps.scheduling.models_writing import HashtagSet as HashtagSet

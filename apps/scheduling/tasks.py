@@ -20,6 +20,7 @@ from apps.scheduling import (
     recovery,
     removing,
     repeating,
+    writing,
 )
 from apps.scheduling.models import Delivery, WebhookMessage
 
@@ -215,3 +216,26 @@ def check_accounts() -> int:
 def follow_up_posts() -> int:
     """Fetch likes, shares and replies of what went out."""
     return following.follow_due()
+
+
+@shared_task(name="write_drafts")
+def write_drafts(run_id: str) -> None:
+    """Have a persona write what one request asks for."""
+    writing.write(UUID(run_id))
+
+
+@shared_task(name="write_waiting_drafts")
+def write_waiting_drafts() -> int:
+    """The sweep: have written what a lost wake-up or a dead worker left."""
+    left = writing.abandoned()
+    for run_id in left:
+        wake_writing(run_id)
+    return len(left)
+
+
+def wake_writing(run_id: UUID) -> None:
+    """Hint that a persona is to write; a dead broker is only logged."""
+    try:
+        write_drafts.apply_async(args=(str(run_id),), retry=False)
+    except Exception as error:
+        log.warning("drafts wait for the next sweep", run=str(run_id), error=str(error))

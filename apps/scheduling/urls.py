@@ -2,9 +2,10 @@
 
 from django.urls import include, path, re_path
 
-from apps.core.api import Router
+from apps.core.api import UUID_PATTERN, Router
 from apps.scheduling import files, wall
 from apps.scheduling.api.accounts import AccountViewSet, NetworksView
+from apps.scheduling.api.authoring import DraftRunViewSet, PersonaDraftsView
 from apps.scheduling.api.deliveries import DeliveryViewSet
 from apps.scheduling.api.hooks import EndpointViewSet, MessageViewSet
 from apps.scheduling.api.media import MediaViewSet
@@ -19,6 +20,7 @@ router.register("media", MediaViewSet, "media")
 router.register("posts", PostViewSet, "post")
 router.register("series", SeriesViewSet, "series")
 router.register("evergreens", EvergreenViewSet, "evergreen")
+router.register("draft-runs", DraftRunViewSet, "draftrun")
 router.register("deliveries", DeliveryViewSet, "delivery")
 router.register("webhooks", EndpointViewSet, "webhook")
 router.register("webhook-messages", MessageViewSet, "hookmessage")
@@ -27,6 +29,11 @@ router.register("hashtag-sets", HashtagSetViewSet, "hashtag-set")
 
 api = [
     re_path("^networks/?$", NetworksView.as_view(), name="network-list"),
+    re_path(
+        f"^personas/(?P<pk>{UUID_PATTERN})/drafts/?$",
+        PersonaDraftsView.as_view(),
+        name="persona-drafts",
+    ),
     *router.urls,
 ]
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from uuid import UUID
 
 from django.db.models import Avg
 
@@ -42,18 +42,43 @@ def posts(subject: Subject, start: datetime, end: datetime) -> list[Post]:
             posted_at__gte=start, posted_at__lt=end, **subject.columns
         ).order_by("-posted_at")[:MOST_POSTS]
     )
-    moods: dict[Any, float] = dict(
-        Reading.objects.filter(
-            post__in={row.post for row in rows if row.post},
-            source=Reading.Source.COMMENT,
-            abstained=False,
-        )
+    moods = _moods({row.post for row in rows if row.post})
+    return [
+        Post(row.interactions, row.audience, moods.get(row.post) if row.post else None)
+        for row in rows
+    ]
+
+
+def best(subject: Subject, *, since: datetime, most: int) -> list[UUID]:
+    """The ids of our posts that were liked most: by interactions, those with unhappy comments out.
+
+    A post on several networks counts as the best of its places.
+    """
+    rows = Engagement.objects.filter(
+        posted_at__gte=since, post__isnull=False, **subject.columns
+    ).order_by("-posted_at")[:MOST_POSTS]
+    scores: dict[UUID, float] = {}
+    for row in rows:
+        if row.post is not None and row.interactions:
+            found = score(
+                likes=row.likes, comments=row.comments, shares=row.shares, saves=row.saves
+            )
+            scores[row.post] = max(found, scores.get(row.post, 0.0))
+    moods = _moods(scores)
+    happy = [post for post in scores if moods.get(post, 0.0) >= 0]
+    return sorted(happy, key=lambda post: scores[post], reverse=True)[:most]
+
+
+def _moods(posts: Iterable[UUID]) -> dict[UUID, float]:
+    """The mean mood of the comments under each post that has any."""
+    rows = (
+        Reading.objects.filter(post__in=list(posts), source=Reading.Source.COMMENT, abstained=False)
         .order_by()
         .values("post")
         .annotate(mood=Avg("score"))
         .values_list("post", "mood")
     )
-    return [Post(row.interactions, row.audience, moods.get(row.post)) for row in rows]
+    return {post: mood for post, mood in rows if post is not None}
 
 
 def correlation(found: Iterable[Post]) -> Correlation | None:

@@ -1,7 +1,7 @@
 """What the outside may ask of sentiment: read texts, record comments, correct, report."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.core import audit
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.sentiment import correcting, judging, reading, recording, tasks
+from apps.sentiment import correcting, engaging, judging, reading, recording, tasks
 from apps.sentiment.engines.base import Analysis
 from apps.sentiment.judging import Judgement
 from apps.sentiment.models import Batch, Comment, Competitor, Correction, Spike
@@ -21,6 +21,7 @@ __all__ = ["Measured", "Written"]
 
 # So many comments are read while the caller waits; more become a batch.
 READ_AT_ONCE = 1_000
+YEAR = timedelta(days=365)
 
 
 def analyze(text: str) -> Analysis:
@@ -65,6 +66,11 @@ def record_engagement(
 ) -> int:
     """Store or update how posts did."""
     return recording.record_engagement(_subject(persona_id, competitor_id), posts)
+
+
+def best_posts(*, persona_id: UUID, most: int) -> list[UUID]:
+    """The posts of a persona that people liked most in the last year, the best first."""
+    return engaging.best(Subject(persona_id), since=timezone.now() - YEAR, most=most)
 
 
 def start_batch(

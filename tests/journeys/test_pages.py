@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
 from apps.core.models import User
-from apps.scheduling import planning, services
-from apps.scheduling.models import Post, QueueSlot, Series, SocialAccount, WallPost
+from apps.personas.models import Fact
+from apps.scheduling import authoring, planning, services, writing
+from apps.scheduling.models import DraftRun, Post, QueueSlot, Series, SocialAccount, WallPost
 from apps.scheduling.recurrence import Rule
 from tests.conftest import PASSWORD
 
@@ -87,6 +88,15 @@ def test_a_stop_takes_two_clicks_and_a_reason(
     page.get_by_text("Everything goes on.").wait_for()
 
 
+def drafts(post: Post) -> DraftRun:
+    """What the same persona was asked to write: one text is there, and no other can be."""
+    persona = post.persona
+    Fact.objects.create(persona=persona, text="Fog is best at six.")
+    run = authoring.ask_for_drafts(authoring.Wish(persona=persona, brief="fog"), by=None)
+    writing.write(run.pk)
+    return run
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_serious_stands_in_anybodys_way(
@@ -103,6 +113,7 @@ def test_nothing_serious_stands_in_anybodys_way(
     page.on("console", listen)
     delivery = posted.deliveries.get()
     series = daily(posted)
+    written = drafts(posted)
     public = ["/", "/wall/luna/", "/nope"]
     studio = [
         "/admin/",
@@ -118,6 +129,9 @@ def test_nothing_serious_stands_in_anybodys_way(
         "/admin/scheduling/series/add/",
         f"/admin/scheduling/series/{series.pk}/change/",
         "/admin/scheduling/queueslot/",
+        "/admin/scheduling/draftrun/",
+        "/admin/scheduling/draftrun/add/",
+        f"/admin/scheduling/draftrun/{written.pk}/change/",
         "/admin/scheduling/delivery/",
         f"/admin/scheduling/delivery/{delivery.pk}/change/",
         f"/admin/scheduling/socialaccount/{delivery.account_id}/change/",

@@ -87,6 +87,25 @@ class Question:
         return self.lines[-1].text if self.lines else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Commission:
+    """A post that is to be written, and all that it may rest on; every text in it is data."""
+
+    speaker: Speaker
+    # What staff ask for, in their own words; empty leaves the subject to the persona.
+    brief: str = ""
+    # What must not be said again: published, waiting, or offered beside this one.
+    said: tuple[str, ...] = ()
+    # Earlier posts that people liked, the most liked first.
+    liked: tuple[str, ...] = ()
+    # As the strictest of its networks counts; None is without limit.
+    most_characters: int | None = None
+    # The last try and why it was not taken; empty at the first.
+    refused: str = ""
+    problem: str = ""
+    connection: Connection = field(default_factory=Connection)
+
+
 class Voice(Protocol):
     """One way of writing."""
 
@@ -95,6 +114,10 @@ class Voice(Protocol):
 
     def write(self, question: Question) -> Iterator[str]:
         """The answer, piece by piece; raises VoiceError."""
+        ...
+
+    def draft(self, commission: Commission) -> Iterator[str]:
+        """One post, piece by piece; raises VoiceError."""
         ...
 
     def test(self, connection: Connection) -> str:
@@ -133,4 +156,11 @@ class BudgetSpent(VoiceError):
     """The day's budget is used up."""
 
     code = "budget_spent"
+    retry = False
+
+
+class NothingToSay(VoiceError):
+    """It knows nothing, or nothing that it has not said already."""
+
+    code = "nothing_to_say"
     retry = False

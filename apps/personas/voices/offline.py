@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from apps.personas.voices.base import Connection, Question, Speaker
+from apps.personas.voices import offline_drafting
+from apps.personas.voices.base import Commission, Connection, Question, Speaker
 from apps.personas.voices.retrieval import Index, Passage, sentences, terms
 
 # Below this part of the question's meaning the persona does not know.
@@ -103,6 +104,9 @@ class Offline:
     def write(self, question: Question) -> Iterator[str]:
         # In pieces, so that every voice looks alike to a client.
         yield from _PIECE.findall(self.answer(question))
+
+    def draft(self, commission: Commission) -> Iterator[str]:
+        yield from _PIECE.findall(offline_drafting.compose(commission))
 
     def answer(self, question: Question) -> str:
         """The whole answer."""

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 
 from apps.core import http
-from apps.personas.voices import prompting
+from apps.personas.voices import commissioning, prompting
 from apps.personas.voices.base import (
+    Commission,
     Connection,
     Misconfigured,
     Question,
@@ -43,19 +44,28 @@ class OpenAICompatible:
         )
 
     def write(self, question: Question) -> Iterator[str]:
-        connection = question.connection
+        messages = prompting.messages(question)
+        yield from self._complete(question.connection, messages, moderated=question.asked)
+
+    def draft(self, commission: Commission) -> Iterator[str]:
+        messages = commissioning.messages(commission)
+        yield from self._complete(commission.connection, messages, moderated=commission.brief)
+
+    def _complete(
+        self, connection: Connection, messages: list[dict[str, str]], *, moderated: str
+    ) -> Iterator[str]:
         if not connection.base_url or not connection.model:
             raise Misconfigured("The voice has no address or no model.")
         body = {
             "model": connection.model,
-            "messages": prompting.messages(question),
+            "messages": messages,
             "max_tokens": connection.most_tokens,
             "temperature": connection.temperature,
             "stream": True,
         }
         with self._client(connection) as client:
-            if connection.moderate:
-                self._moderate(client, connection, question.asked)
+            if connection.moderate and moderated:
+                self._moderate(client, connection, moderated)
             yield from self._stream(client, connection, body)
 
     def _stream(

@@ -3,6 +3,7 @@
 from apps.scheduling.admin import (  # noqa: F401 - they register
     accounts,
     deliveries,
+    drafts,
     hooks,
     media,
     posts,

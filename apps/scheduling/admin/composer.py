@@ -16,7 +16,7 @@ from apps.core.models import User
 from apps.personas.models import Persona
 from apps.scheduling import composing, drafting, services
 from apps.scheduling.admin.shown import network_label
-from apps.scheduling.models import DAY, HashtagSet, Media, Post, SocialAccount, Template
+from apps.scheduling.models import DAY, Candidate, HashtagSet, Media, Post, SocialAccount, Template
 
 LATEST_MEDIA = 12
 # One more than services take, so that they can say so.
@@ -291,8 +291,21 @@ def _begun_with(persona: Persona, template: str) -> dict[str, Any]:
     return {}
 
 
+def _written(persona: Persona, candidate: str) -> dict[str, Any]:
+    """What the persona wrote and a person means to finish."""
+    rows = Candidate.objects.filter(run__persona=persona).exclude(text="")
+    row = rows.filter(pk=candidate).first() if _is_uuid(candidate) else None
+    if row is None:
+        return {}
+    chosen = [str(pk) for pk in row.run.accounts.values_list("pk", flat=True)]
+    begun: dict[str, Any] = {"text": row.text, "accounts": chosen, "text_by_ai": True}
+    if row.at > timezone.now():
+        begun["at"] = _wall_clock(row.at, persona.time_zone)
+    return begun
+
+
 def initial_of_new(
-    persona: Persona, *, copied: Post | None, template: str = "", day: str = ""
+    persona: Persona, *, copied: Post | None, template: str = "", day: str = "", candidate: str = ""
 ) -> dict[str, Any]:
     """A new post: in the persona's zone, an hour from now, on every account that is ready.
 
@@ -314,6 +327,7 @@ def initial_of_new(
         **_begun_with(persona, template),
         "zone": persona.time_zone,
         "at": _wall_clock(soon, persona.time_zone),
+        **_written(persona, candidate),
     }
 
 

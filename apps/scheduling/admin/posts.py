@@ -59,7 +59,7 @@ class PostAdmin(StudioAdmin):
     )
     search_fields = ("text", "link", "persona__name")
     actions = ("approve", "publish_now", "cancel", "export_csv", "export_json")
-    actions_list = ("import_posts",)
+    actions_list = ("import_posts", "week_of_drafts")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         rows: QuerySet[Post] = super().get_queryset(request)
@@ -124,6 +124,10 @@ class PostAdmin(StudioAdmin):
     @unfold_action(description="Import", url_path="from-file", permissions=["add"])
     def import_posts(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:scheduling_post_import"))
+
+    @unfold_action(description="A week of drafts", url_path="week-of-drafts", permissions=["add"])
+    def week_of_drafts(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:scheduling_draftrun_add") + "?kind=days")
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Post]) -> HttpResponse | None:
@@ -265,6 +269,7 @@ class PostAdmin(StudioAdmin):
             and any(each.state in ("awaiting", "scheduled", "held") for each in deliveries),
             **approval.shown(request, post),
             "may_add": self.has_add_permission(request),
+            "may_write": post is None and request.user.has_perm("scheduling.add_draftrun"),
             "free": _free_slots(persona) if post is None else [],
             "may_repeat": request.user.has_perm("scheduling.add_series"),
             "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
@@ -291,6 +296,7 @@ class PostAdmin(StudioAdmin):
                 copied=copied,
                 template=request.GET.get("template", ""),
                 day=request.GET.get("day", ""),
+                candidate=request.GET.get("candidate", ""),
             )
         )
         return ComposeForm(

@@ -30,7 +30,7 @@ class PartInput(Strict):
     media = serializers.ListField(child=Id(), max_length=MOST_MEDIA, default=list)
 
     def validate_media(self, value: list[Any]) -> list[Media]:
-        return _found(Media.objects.all(), value, "media file")
+        return found(Media.objects.all(), value, "media file")
 
     def validate(self, attrs: dict[str, Any]) -> Any:
         return Part(**{"text": "", "media": (), **attrs})
@@ -103,17 +103,17 @@ class Content(Strict):
         return persona_of(value)
 
     def validate_accounts(self, value: list[Any]) -> list[SocialAccount]:
-        return _found(SocialAccount.objects.select_related("persona"), value, "account")
+        return found(SocialAccount.objects.select_related("persona"), value, "account")
 
     def validate_media(self, value: list[Any]) -> list[Media]:
-        return _found(Media.objects.all(), value, "media file")
+        return found(Media.objects.all(), value, "media file")
 
     def validate_template(self, value: Any) -> Template:
-        template: Template = _found(Template.objects.all(), [value], "template")[0]
+        template: Template = found(Template.objects.all(), [value], "template")[0]
         return template
 
     def validate_hashtag_sets(self, value: list[Any]) -> list[HashtagSet]:
-        return _found(HashtagSet.objects.all(), value, "hashtag set")
+        return found(HashtagSet.objects.all(), value, "hashtag set")
 
     def validate_overrides(self, value: dict[str, Any]) -> dict[str, Any]:
         overrides = {}
@@ -151,7 +151,8 @@ class PostInput(Content):
         )
 
 
-def _found(queryset: Any, ids: Sequence[UUID], what: str) -> list[Any]:
+def found(queryset: Any, ids: Sequence[UUID], what: str) -> list[Any]:
+    """The rows of these ids in their order, or an error for each that there is not."""
     rows = queryset.in_bulk(set(ids))
     missing = {
         str(index): serializers.ErrorDetail(f"There is no {what} {pk}.", "unknown")

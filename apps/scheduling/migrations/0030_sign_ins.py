@@ -11,8 +11,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('personas', '0004_publishing_rules'),
-        ('scheduling', '0026_upkeep_tasks'),
+        ('personas', '0005_drafts'),
+        ('scheduling', '0028_draft_tasks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
