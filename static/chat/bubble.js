@@ -23,7 +23,8 @@ function attachment({ name, mime, url, size, width, height }) {
 
 function who(message, { conversation }) {
   const member = conversation.members.get(message.sender_id);
-  const fromTeam = conversation.kind === "persona" && member?.is_staff && message.sender_kind === "user";
+  // Who has just taken over may speak before the list of members is fetched anew.
+  const fromTeam = conversation.kind === "persona" && message.sender_kind === "user" && (member?.is_staff ?? true);
   return el(
     "p",
     { class: "who" },
