@@ -8,6 +8,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -171,7 +172,8 @@ def bare(
     }
     with django_db_blocker.unblock():
         if ON_POSTGRES:
-            name = f"home_{tmp_path.parent.parent.name}_{tmp_path.name}".replace("-", "_")[:40]
+            # Of one server's tests, two workers may run the same one at once with other parameters.
+            name = f"home_{uuid4().hex[:16]}"
             place = place_like(_template, name)
         else:
             place = sqlite_place(_template, str(var / "gator.sqlite3"))
