@@ -194,13 +194,20 @@ def _hold_lock(place: Place, name: str, stack: ExitStack) -> None:
     except BackupError as error:
         log.debug("no lock there", database=place["NAME"], error=str(error))
         return
-    # The switch of a restore ends every session of the live database, this one too.
-    stack.callback(connection.close)
+    stack.callback(_let_go, connection)
     # A transaction's lock, not a session's: a pooler may hand the session on, never this.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     key = zlib.crc32(name.encode()) - 2**31
     if not _one(connection, "SELECT pg_try_advisory_xact_lock(%s, %s)", LOCK, key):
         raise Busy("Another machine backs up or restores this database.")
+
+
+def _let_go(connection: psycopg.Connection[Any]) -> None:
+    # The switch of a restore ends every session of the live database, this one too.
+    with suppress(psycopg.Error):
+        # Closing alone releases only once the server notices: whoever comes next would be refused.
+        connection.rollback()
+    connection.close()
 
 
 class PostgresDumper:
