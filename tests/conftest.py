@@ -1,16 +1,14 @@
 """What every test may ask for: the servers of the run, a small cast, and clients for each of it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
-from django.db import connection
 from django.test import Client
-from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from apps.core.models import User
@@ -19,7 +17,7 @@ from apps.scheduling.models import SocialAccount
 from tests import servers
 from tests.settings import TESTS_DATABASE, TESTS_HOME, TESTS_POSTGRES
 
-pytest_plugins = ["tests.studio", "tests.browsing"]
+pytest_plugins = ["tests.databases", "tests.studio", "tests.browsing"]
 
 # -- The run ------------------------------------------------------------------------------------
 
@@ -47,22 +45,38 @@ def pytest_configure(config: pytest.Config) -> None:
         stack.enter_context(servers.running_postgres(TESTS_POSTGRES))
 
 
-TOUCHES_A_DATABASE = {"db", "transactional_db", "live_server"}
+EMPTIES_THE_DATABASE = {"transactional_db", "live_server"}
+TOUCHES_A_DATABASE = {"db"} | EMPTIES_THE_DATABASE
+LOOKS_AT_A_PAGE = {"browser", "page"}
 # These start processes with databases of their own.
 PROCESSES = ("tests/backups/", "tests/chat/", "tests/faults/", "tests/journeys/")
+# What takes long comes first, so that no worker is left with it at the end.
+LONG = ("tests/journeys/", "tests/test_api_robustness.py", "tests/backups/")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What touches no database runs with SQLite's tests only; pytest says how many those are."""
+    """Long tests first. What touches no database, or looks at a page, runs with SQLite's tests
+    only; pytest says how many those are."""
+    # pytest-django has put those that empty the database last, and there they stay.
+    items.sort(
+        key=lambda item: (
+            not EMPTIES_THE_DATABASE.isdisjoint(getattr(item, "fixturenames", ()))
+            or bool((mark := item.get_closest_marker("django_db")) and mark.kwargs),
+            not item.nodeid.startswith(LONG),
+        )
+    )
     if TESTS_DATABASE != "postgres":
         return
-    elsewhere = {
-        item
-        for item in items
-        if not item.nodeid.startswith(PROCESSES)
-        and item.get_closest_marker("django_db") is None
-        and TOUCHES_A_DATABASE.isdisjoint(getattr(item, "fixturenames", ()))
-    }
+    elsewhere = set()
+    for item in items:
+        asks_for = set(getattr(item, "fixturenames", ()))
+        without = (
+            not item.nodeid.startswith(PROCESSES)
+            and item.get_closest_marker("django_db") is None
+            and TOUCHES_A_DATABASE.isdisjoint(asks_for)
+        )
+        if without or not LOOKS_AT_A_PAGE.isdisjoint(asks_for):
+            elsewhere.add(item)
     # Named on the command line, a test runs whatever it touches.
     if len(elsewhere) < len(items):
         config.hook.pytest_deselected(items=list(elsewhere))
@@ -76,19 +90,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"gator: {TESTS_DATABASE}, real Valkey, in {TESTS_HOME}"
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """pytest-django's, with no session left in the database when it is dropped."""
-    yield
-    if connection.vendor == "postgresql":
-        with django_db_blocker.unblock(), connection.cursor() as cursor:
-            # A thread that a test started may be ending at this very moment.
-            cursor.execute(
-                "SELECT query, pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,8 @@ CELERY_BROKER_URL = CELERY_RESULT_BACKEND = celery_url(REDIS_URL)
 # Most tests are about what is done with readings; those about the shipped engine choose it.
 SENTIMENT_ENGINE = "rules"
 
+# Every test client starts the middleware anew; found one by one, files need no list of them all.
+WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 

@@ -16,9 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
+from apps.backups.dumpers.base import Place
 from apps.core.processes import dying_with
 from gator import valkey
 from tests import servers
+from tests.databases import copy_database
 from tests.settings import TESTS_DATABASE, TESTS_POSTGRES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,10 +164,15 @@ def _made(base: Path, stack: ExitStack) -> Studio:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def studio(tmp_path_factory: pytest.TempPathFactory, migrated: Place) -> Iterator[Studio]:
     """One running studio for all tests of this process: leave it running, clean up your rows."""
     with ExitStack() as stack:
-        yield _made(tmp_path_factory.mktemp("studio"), stack).start()
+        made = _made(tmp_path_factory.mktemp("studio"), stack)
+        made.var.mkdir(mode=0o700)
+        url = made.environment.get("DATABASE_URL")
+        name = url.rpartition("/")[2] if url else str(made.var / "gator.sqlite3")
+        copy_database(migrated, name)
+        yield made.start()
 
 
 @pytest.fixture

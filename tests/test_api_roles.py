@@ -264,7 +264,10 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
                     persona=luna, accounts=[wall], text="Fog", scheduled_at=timezone.now()
                 ),
                 rule=Rule(
-                    kind="daily", zone=ZoneInfo("Europe/Lisbon"), starts_on=timezone.localdate()
+                    kind="daily",
+                    zone=ZoneInfo("Europe/Lisbon"),
+                    starts_on=timezone.localdate(),
+                    count=1,
                 ),
             ),
             by=None,

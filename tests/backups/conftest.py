@@ -1,8 +1,6 @@
 """A small studio on disk: its own database, content and backups, in this process."""
 
-import fcntl
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib.util import find_spec
@@ -26,11 +24,11 @@ from apps.backups.verifying import Backup
 from apps.core.models import User
 from apps.personas.models import Persona
 from apps.scheduling.models import Delivery, Post, SocialAccount
+from tests.databases import ON_POSTGRES, copy_database
 from tests.servers import postgres_url
-from tests.settings import TESTS_DATABASE, TESTS_HOME, TESTS_POSTGRES
+from tests.settings import TESTS_POSTGRES
 from tests.studio import Studio
 
-ON_POSTGRES = TESTS_DATABASE == "postgres"
 needs_postgres = pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
 
 
@@ -43,11 +41,6 @@ def postgres_programs() -> str:
 
 # What the processes of a studio need to know.
 TOOLS = {"LOG_LEVEL": "ERROR"} | ({"PG_BIN": postgres_programs()} if ON_POSTGRES else {})
-
-
-def _on_server(statement: str) -> None:
-    with psycopg.connect(postgres_url(TESTS_POSTGRES, "postgres"), autocommit=True) as server:
-        server.execute(statement.encode())
 
 
 class Home:
@@ -124,37 +117,9 @@ class Home:
         return (self.rows(), self.posts(), self.files(), sorted(p.name for p in self.var.iterdir()))
 
 
-@pytest.fixture(scope="session")
-def _template(django_db_blocker: DjangoDbBlocker) -> Place:
-    """A migrated, empty database that each test gets a copy of; one for all workers of the run."""
-    live = connections["default"].settings_dict
-    if ON_POSTGRES:
-        place = place_like(live, "backups_template")
-    else:
-        place = sqlite_place(live, str(TESTS_HOME / "backups_template.sqlite3"))
-    made = TESTS_HOME / "backups_template.made"
-    with made.with_suffix(".lock").open("w") as lock, django_db_blocker.unblock():
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            if ON_POSTGRES:
-                _on_server(f'CREATE DATABASE "{place["NAME"]}"')
-            with as_default(place):
-                call_command("migrate", verbosity=0)
-            made.touch()
-    return place
-
-
-def _copy(template: Place, place: Place) -> None:
-    if ON_POSTGRES:
-        _on_server(f'DROP DATABASE IF EXISTS "{place["NAME"]}"')
-        _on_server(f'CREATE DATABASE "{place["NAME"]}" TEMPLATE "{template["NAME"]}"')
-    else:
-        shutil.copy(template["NAME"], place["NAME"])
-
-
 @pytest.fixture
 def bare(
-    _template: Place, tmp_path: Path, settings: Settings, django_db_blocker: DjangoDbBlocker
+    migrated: Place, tmp_path: Path, settings: Settings, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Home]:
     """A migrated studio with nothing in it."""
     var = tmp_path / "var"
@@ -174,11 +139,11 @@ def bare(
         if ON_POSTGRES:
             # Of one server's tests, two workers may run the same one at once with other parameters.
             name = f"home_{uuid4().hex[:16]}"
-            place = place_like(_template, name)
+            place = place_like(migrated, name)
         else:
-            place = sqlite_place(_template, str(var / "gator.sqlite3"))
+            place = sqlite_place(migrated, str(var / "gator.sqlite3"))
             place["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-        _copy(_template, place)
+        copy_database(migrated, place["NAME"])
         try:
             with as_default(place):
                 yield Home(var, place)
@@ -206,7 +171,7 @@ Placed = Callable[..., Studio]
 
 @pytest.fixture
 def placed(
-    _template: Place, new_studio: Callable[[], Studio], django_db_blocker: DjangoDbBlocker
+    migrated: Place, new_studio: Callable[[], Studio], django_db_blocker: DjangoDbBlocker
 ) -> Placed:
     """`placed()` is an installation with tables, not running; with those of the release before
     on `placed(release="previous")`."""
@@ -216,11 +181,11 @@ def placed(
         made.environment |= TOOLS
         made.var.mkdir(mode=0o700)
         if ON_POSTGRES:
-            place = place_like(_template, made.environment["DATABASE_URL"].rpartition("/")[2])
+            place = place_like(migrated, made.environment["DATABASE_URL"].rpartition("/")[2])
         else:
-            place = sqlite_place(_template, str(made.var / "gator.sqlite3"))
+            place = sqlite_place(migrated, str(made.var / "gator.sqlite3"))
         with django_db_blocker.unblock():
-            _copy(_template, place)
+            copy_database(migrated, place["NAME"])
             if release == "previous":
                 with as_default(place):
                     call_command("migrate", "backups", "0001", verbosity=0)

@@ -17,7 +17,8 @@ from apps.backups.errors import BackupError, Busy, Damaged, NotFound
 from apps.backups.progress import Progress
 from apps.backups.streams import Chunks
 from apps.backups.verifying import verify
-from tests.backups.conftest import ON_POSTGRES, Home, needs_postgres
+from tests.backups.conftest import Home, needs_postgres
+from tests.databases import ON_POSTGRES
 
 
 def test_it_lies_there_as_three_ordinary_files(home: Home) -> None:

@@ -19,7 +19,8 @@ from apps.backups.using import as_default, place_like, sqlite_place
 from apps.backups.verifying import verify
 from apps.scheduling.models import Delivery
 from apps.scheduling.services import hold_unfinished
-from tests.backups.conftest import ON_POSTGRES, Home, _on_server, postgres_programs
+from tests.backups.conftest import Home, postgres_programs
+from tests.databases import ON_POSTGRES, on_server
 from tests.settings import TESTS_POSTGRES
 from tests.studio import ROOT
 
@@ -65,7 +66,7 @@ def test_gunzip_into_sqlite3(home: Home, tmp_path: Path) -> None:
 def test_gunzip_into_psql(home: Home) -> None:
     made = home.back_up()
     name = f"{home.place['NAME']}_by_hand"
-    _on_server(f'CREATE DATABASE "{name}"')
+    on_server(f'CREATE DATABASE "{name}"')
     psql = f"{postgres_programs()}/psql -X -q -v ON_ERROR_STOP=1 -d {name}"
     access = {"PGHOST": str(TESTS_POSTGRES), "PGUSER": "gator"}
     _sh(f"gunzip -c {home.backups / made.id}/database.sql.gz | {psql}", **access)

@@ -9,7 +9,8 @@ from apps.backups import journal
 from apps.backups.errors import INCOMPATIBLE, BackupError, Incompatible
 from apps.backups.shelves import read_manifest
 from apps.personas.models import Persona
-from tests.backups.conftest import ON_POSTGRES, Home, needs_postgres
+from tests.backups.conftest import Home, needs_postgres
+from tests.databases import ON_POSTGRES
 
 
 def _altered(home: Home, name: str, change: dict[str, object]) -> None:

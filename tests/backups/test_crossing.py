@@ -1,15 +1,17 @@
 """From SQLite to PostgreSQL: every model, original keys, sequences that go on."""
 
 import gzip
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from pytest_django import DjangoDbBlocker
 
 from apps.backups import restoring
-from apps.backups.dumpers.base import dumper_of
+from apps.backups.dumpers.base import Place, dumper_of
 from apps.backups.errors import BackupError, Incompatible
 from apps.backups.progress import Progress
 from apps.backups.using import as_default, sqlite_place
@@ -22,13 +24,23 @@ from tests.backups.conftest import Home, needs_postgres
 pytestmark = needs_postgres
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(
+    migrated: Place, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Path:
+    """A migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    with django_db_blocker.unblock(), as_default(sqlite_place(migrated, str(path))):
+        call_command("migrate", verbosity=0)
+    return path
+
+
 @pytest.fixture
-def small(bare: Home, tmp_path: Path) -> tuple[Home, str]:
+def small(bare: Home, migrated_sqlite: Path, tmp_path: Path) -> tuple[Home, str]:
     """A backup of a studio on SQLite, lying beside an empty one on PostgreSQL."""
-    path = tmp_path / "small.sqlite3"
+    path = shutil.copy(migrated_sqlite, tmp_path / "small.sqlite3")
     place = sqlite_place(bare.place, str(path))
     with as_default(place):
-        call_command("migrate", verbosity=0)
         bare.fill()
         account = SocialAccount.objects.get()
         account.credentials = {"token": "secret"}

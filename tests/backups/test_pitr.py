@@ -12,7 +12,7 @@ from pytest_django import Settings
 from apps.backups import checks, pitr, running
 from apps.core import health
 from apps.core.models import Alert
-from tests.backups.conftest import ON_POSTGRES
+from tests.databases import ON_POSTGRES
 
 pytestmark = pytest.mark.django_db
 

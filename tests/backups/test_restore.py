@@ -26,7 +26,8 @@ from apps.core.models import AuditEntry, EventHandling, Lease
 from apps.personas.models import Persona
 from apps.scheduling import services as scheduling
 from apps.scheduling.models import Delivery, Post, SocialAccount
-from tests.backups.conftest import ON_POSTGRES, Home, needs_postgres
+from tests.backups.conftest import Home, needs_postgres
+from tests.databases import ON_POSTGRES
 
 
 def spoil(home: Home) -> None:

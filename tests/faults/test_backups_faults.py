@@ -27,7 +27,7 @@ from apps.backups.progress import Progress
 from apps.backups.verifying import verify
 from apps.personas.models import Persona
 from apps.scheduling.models import Post
-from tests.backups.conftest import Home, _template, bare, home  # noqa: F401 - fixtures
+from tests.backups.conftest import Home, bare, home  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.faults
 

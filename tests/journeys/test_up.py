@@ -63,32 +63,6 @@ def test_health_and_readiness(studio: Studio, slash: str) -> None:
     }
 
 
-@pytest.mark.parametrize("part", ["web", "publish", "beat", "valkey"])
-def test_a_killed_child_is_back_within_two_seconds(studio: Studio, part: str) -> None:
-    before = studio.ask("status")["parts"][part]["pid"]
-    os.kill(before, signal.SIGKILL)
-    _eventually(lambda: studio.ask("status")["parts"][part]["pid"] not in (None, before), 2)
-    _eventually(studio.is_ready, 40)
-
-
-def test_a_second_up_says_that_one_is_running(studio: Studio) -> None:
-    assert studio.up is not None
-    second = studio.manage("up")
-    assert second.returncode == 2
-    assert second.stderr == (
-        f"gator: Gator is running already in {studio.var} (process {studio.up.pid}).\n"
-    )
-
-
-def test_an_occupied_port_is_one_clear_line(studio: Studio, tmp_path: Path) -> None:
-    other = studio.manage("up", GATOR_VAR=str(tmp_path / "var"))
-    assert other.returncode == 2
-    assert other.stderr == (
-        f"gator: Cannot listen on 127.0.0.1:{studio.port}: Address already in use. "
-        "End what uses it, or set GATOR_BIND to another HOST:PORT.\n"
-    )
-
-
 def test_writers_stop_and_start_for_a_restore_and_beats_take_turns(studio: Studio) -> None:
     log = studio.var.parent / "second-beat.log"
     with log.open("wb") as output:
@@ -117,6 +91,32 @@ def test_writers_stop_and_start_for_a_restore_and_beats_take_turns(studio: Studi
         second.wait(timeout=10)
     assert studio.ask("start-writers")["ok"]
     _eventually(studio.is_ready, 40)
+
+
+@pytest.mark.parametrize("part", ["web", "publish", "beat", "valkey"])
+def test_a_killed_child_is_back_within_two_seconds(studio: Studio, part: str) -> None:
+    before = studio.ask("status")["parts"][part]["pid"]
+    os.kill(before, signal.SIGKILL)
+    _eventually(lambda: studio.ask("status")["parts"][part]["pid"] not in (None, before), 2)
+    _eventually(studio.is_ready, 40)
+
+
+def test_a_second_up_says_that_one_is_running(studio: Studio) -> None:
+    assert studio.up is not None
+    second = studio.manage("up")
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"gator: Gator is running already in {studio.var} (process {studio.up.pid}).\n"
+    )
+
+
+def test_an_occupied_port_is_one_clear_line(studio: Studio, tmp_path: Path) -> None:
+    other = studio.manage("up", GATOR_VAR=str(tmp_path / "var"))
+    assert other.returncode == 2
+    assert other.stderr == (
+        f"gator: Cannot listen on 127.0.0.1:{studio.port}: Address already in use. "
+        "End what uses it, or set GATOR_BIND to another HOST:PORT.\n"
+    )
 
 
 def test_an_unknown_request_is_refused(studio: Studio) -> None:
