@@ -40,6 +40,8 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
             close_old_connections()
             return False
         if held:
+            if not self._renew_at:
+                log.info("this beat ticks; others wait until it ends")
             self._renew_at = now + RENEW_SECONDS
         return held
 
