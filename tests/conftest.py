@@ -55,8 +55,8 @@ LONG = ("tests/journeys/", "tests/test_api_robustness.py", "tests/backups/")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests first. What touches no database, or looks at a page, runs with SQLite's tests
-    only; pytest says how many those are."""
+    """Long tests first. What touches no database, looks at a page or is marked `once` runs with
+    SQLite's tests only; pytest says how many those are."""
     # pytest-django has put those that empty the database last, and there they stay.
     items.sort(
         key=lambda item: (
@@ -75,7 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             and item.get_closest_marker("django_db") is None
             and TOUCHES_A_DATABASE.isdisjoint(asks_for)
         )
-        if without or not LOOKS_AT_A_PAGE.isdisjoint(asks_for):
+        once = item.get_closest_marker("once") or not LOOKS_AT_A_PAGE.isdisjoint(asks_for)
+        if without or once:
             elsewhere.add(item)
     # Named on the command line, a test runs whatever it touches.
     if len(elsewhere) < len(items):

@@ -18,7 +18,7 @@ from tests.conftest import ApiOf
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = 5
+EXAMPLES = 3
 
 
 def _answer(client: Any, case: Any, ids: dict[str, Any]) -> Any:

@@ -34,6 +34,7 @@ from apps.sentiment import services as sentiment
 from apps.sentiment.models import Batch, Comment, Competitor, Spike, Watch
 from tests.conftest import ApiOf
 
+pytestmark = pytest.mark.once
 ANYBODY = "anybody"
 HOUR = timedelta(hours=1)
 METHODS = ("get", "post", "put", "patch", "delete")
