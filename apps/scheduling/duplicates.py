@@ -42,7 +42,8 @@ def known(wanted: Iterable[Wanted], *, but: Post | None = None) -> dict[tuple[UU
     if but is not None:
         rows = rows.exclude(post=but)
     there: dict[tuple[UUID, str], list[datetime]] = {}
-    for account, mark, at in rows.values_list("account", "fingerprint", "post__scheduled_at"):
+    found = rows.order_by().values_list("account", "fingerprint", "post__scheduled_at")
+    for account, mark, at in found:
         there.setdefault((account, mark), []).append(at)
     return {
         (account, mark): near

@@ -30,6 +30,8 @@ def follow_due() -> int:
     now = timezone.now()
     rows = (
         Delivery.objects.filter(_due(now), state=Delivery.State.PUBLISHED)
+        # Said once more without its "or"s, so that what is older is not even read.
+        .filter(published_at__gt=now - TIERS[-1][0], published_at__lte=now - FIRST_AFTER)
         .filter(account__network__in=told, account__status=SocialAccount.Status.WORKING)
         .exclude(remote_id="")
         .select_related("account", "post")

@@ -31,8 +31,14 @@ def next_free(account: SocialAccount, *, since: datetime | None = None) -> Momen
     if not slots:
         return None
     taken = set(
-        Delivery.objects.filter(account=account, post__scheduled_at__gte=earliest)
+        # By the persona too: its coming posts are found by an index, its past ones not read.
+        Delivery.objects.filter(
+            account=account,
+            post__persona=account.persona_id,
+            post__scheduled_at__gte=earliest,
+        )
         .exclude(state=Delivery.State.CANCELLED)
+        .order_by()
         .values_list("post__scheduled_at", flat=True)
     )
     for moment in _moments(slots, ZoneInfo(account.persona.time_zone), earliest):
