@@ -199,7 +199,7 @@ def _leave_out_duplicates(found: Iterable[tuple[int, Draft]], parsed: Parsed) ->
 
 
 def _marks(draft: Draft) -> dict[UUID, str]:
-    mark = duplicates.fingerprint(drafting.post_of(draft, by=None), {}, draft.media)
+    mark = duplicates.fingerprint(draft, {}, draft.media)
     return {account.pk: mark for account in draft.accounts}
 
 
