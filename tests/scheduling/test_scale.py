@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.core.tasks import cleanup_old_tasks
 from apps.personas.models import Persona
 from apps.scheduling import (
     agenda,
@@ -148,3 +149,16 @@ def test_it_reads_no_more_where_much_is_scheduled_and_much_was_published(
     store(bluesky, MANY, begin=now + 100 * DAY, state=State.SCHEDULED)
     store(bluesky, MANY, begin=now - 200 * DAY, state=State.PUBLISHED)
     assert steps(lambda: work(bluesky)) <= few + 5
+
+
+def test_the_nightly_cleanup_tells_the_planner_how_the_tables_have_grown(
+    bluesky: SocialAccount,
+) -> None:
+    store(bluesky, 20, begin=timezone.now() + DAY, state=State.SCHEDULED)
+    cleanup_old_tasks()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stat FROM sqlite_stat1 WHERE tbl = 'scheduling_post' AND idx = %s",
+            ["posts_of_a_persona"],
+        )
+        assert cursor.fetchone() == ("20 20 1",)

@@ -24,6 +24,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action as unfold_action
 
 from apps.core.admin.base import StudioAdmin, acting
+from apps.core.rows import number_of
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
@@ -36,7 +37,7 @@ from apps.scheduling.admin.shown import (
     delivery_badges,
     state_badge,
 )
-from apps.scheduling.models import Delivery, Occurrence, Post
+from apps.scheduling.models import Delivery, Occurrence, Post, PostMedia
 
 SAID: dict[str, str] = {
     Post.Approval.DRAFT: "It is a draft: nothing goes out yet.",
@@ -63,8 +64,8 @@ class PostAdmin(StudioAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         rows: QuerySet[Post] = super().get_queryset(request)
-        rows = rows.select_related("persona").prefetch_related("deliveries__account")
-        return rows.annotate(pictures_count=Count("postmedia", distinct=True))
+        rows = rows.prefetch_related("persona", "deliveries__account")
+        return rows.annotate(pictures_count=number_of(PostMedia.objects.all(), "post"))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A post is cancelled, not forgotten: its ledger says what may be on a network.
