@@ -177,7 +177,8 @@ def ticks() -> dict[str, Figures]:
 
 
 def calendar(middle: datetime) -> dict[str, Figures]:
-    """A week and a month, of everybody and of one persona."""
+    """A week and a month, of everybody and of one persona, in a process such as the web's."""
+    import gator.asgi  # noqa: F401  it keeps what is loaded out of the garbage collector's way
     from apps.scheduling import agenda
 
     persona, _ = persona_and_account_cached()

@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from apps.core.admin.base import acting
 from apps.core.tables import UnreadableFile, kind_of
 from apps.personas.models import Persona
-from apps.scheduling import bulk
+from apps.scheduling import bulk, sheets
 from apps.scheduling.models import Post
 
 MAY_ADD = "scheduling.add_post"
@@ -80,7 +80,7 @@ def import_posts(request: HttpRequest, admin_site: Any) -> HttpResponse:
         "form": form,
         "parsed": parsed,
         "taken": parsed is not None and "take" in request.POST,
-        "columns": ", ".join(bulk.NAMES),
+        "columns": ", ".join(sheets.NAMES),
     }
     return TemplateResponse(request, "admin/scheduling/import.html", context)
 
