@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.scheduling import composing, removing
-from apps.scheduling.models import Delivery, SocialAccount
+from apps.scheduling.models import Delivery, Measurement, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Echo, PublishError
 from apps.sentiment import services as sentiment
@@ -76,6 +76,9 @@ def _follow(delivery: Delivery) -> bool:
 
 def _keep(delivery: Delivery, echo: Echo) -> None:
     account, post = delivery.account, delivery.post
+    figures = {"likes": echo.likes, "comments": echo.comments, "shares": echo.shares}
+    if delivery.measurements.order_by("-at").values(*figures).first() != figures:
+        Measurement.objects.create(delivery=delivery, at=timezone.now(), **figures)
     sentiment.record_engagement(
         persona_id=account.persona_id,
         posts=[

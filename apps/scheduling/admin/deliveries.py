@@ -28,6 +28,7 @@ from apps.core.rows import number_of
 from apps.core.shown import badge, when
 from apps.personas import services as personas
 from apps.scheduling import composing, services, unpublishing
+from apps.scheduling.admin import response
 from apps.scheduling.admin.shown import (
     OUTCOME_TONES,
     NetworkFilter,
@@ -202,6 +203,7 @@ class DeliveryAdmin(StudioAdmin):
             "pictures": composing.media_of(delivery.post, delivery.part),
             "before": delivery.after,
             "waits_for": delivery.waits_for,
+            "response": response.of([delivery]),
             "following": list(delivery.followed_by.all()),
             "ledger": [
                 (

@@ -29,7 +29,7 @@ from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
 from apps.scheduling import approving, services, slots
-from apps.scheduling.admin import approval, calendar, composer, files
+from apps.scheduling.admin import approval, calendar, composer, files, response
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -264,6 +264,7 @@ class PostAdmin(StudioAdmin):
             "open": open_to_change,
             "deliveries": [(each, state_badge(each), when(each.due_at)) for each in deliveries],
             "when": when(post.scheduled_at) if post else "",
+            "response": response.of(deliveries),
             "hold": personas.what_holds(persona),
             "may_cancel": post is not None
             and self.has_change_permission(request, post)

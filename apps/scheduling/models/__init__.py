@@ -7,6 +7,7 @@ from apps.scheduling.models.drafts import Candidate as Candidate
 from apps.scheduling.models.drafts import DraftRun as DraftRun
 from apps.scheduling.models.hooks import WebhookEndpoint as WebhookEndpoint
 from apps.scheduling.models.hooks import WebhookMessage as WebhookMessage
+from apps.scheduling.models.measures import Measurement as Measurement
 from apps.scheduling.models.plans import Evergreen as Evergreen
 from apps.scheduling.models.plans import Occurrence as Occurrence
 from apps.scheduling.models.plans import QueueSlot as QueueSlot
