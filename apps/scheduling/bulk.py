@@ -42,11 +42,15 @@ class Parsed:
     errors: list[RowError] = field(default_factory=list)
     rows: int = 0
     refused: int = 0
+    # Errors that are counted and no longer listed.
+    unlisted: int = 0
 
     def wrong(self, row: int, column: str, message: str) -> None:
-        """Note an error; beyond the first 200 they are only counted (`refused`)."""
+        """Note an error; beyond the first 200 they are only counted."""
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(RowError(row, column, message))
+        else:
+            self.unlisted += 1
 
 
 # -- In -----------------------------------------------------------------------------------------
