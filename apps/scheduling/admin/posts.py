@@ -29,7 +29,7 @@ from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
 from apps.scheduling import approving, services, slots
-from apps.scheduling.admin import approval, calendar, composer, files, response
+from apps.scheduling.admin import approval, calendar, composer, correcting, files, response
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -272,7 +272,9 @@ class PostAdmin(StudioAdmin):
             **approval.shown(request, post),
             "may_add": self.has_add_permission(request),
             "may_write": post is None and request.user.has_perm("scheduling.add_draftrun"),
-            "free": _free_slots(persona) if post is None else [],
+            "corrected": (corrected := None if post else correcting.named(request, persona)),
+            "may_correct": correcting.fits(request, post),
+            "free": _free_slots(persona) if post is None and corrected is None else [],
             "may_repeat": request.user.has_perm("scheduling.add_series"),
             "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
             if post
@@ -287,7 +289,8 @@ class PostAdmin(StudioAdmin):
         post: Post | None,
         data: QueryDict | None = None,
     ) -> ComposeForm:
-        copied = None
+        corrected = correcting.named(request, persona) if post is None else None
+        copied = corrected
         if post is None and request.GET.get("copy"):
             copied = self.get_object(request, request.GET["copy"])
         initial = (
@@ -301,6 +304,8 @@ class PostAdmin(StudioAdmin):
                 candidate=request.GET.get("candidate", ""),
             )
         )
+        if corrected is not None:
+            initial["accounts"] = correcting.accounts_of(corrected)
         return ComposeForm(
             data if data is not None else (request.POST if request.method == "POST" else None),
             initial=initial,
@@ -336,7 +341,11 @@ class PostAdmin(StudioAdmin):
         if not valid or form.errors:
             return None
         try:
-            if post is None and "queue" in data:
+            corrected = correcting.named(request, form.persona) if post is None else None
+            if corrected is not None:
+                post = correcting.store(request, corrected, form.draft())
+                messages.success(request, "It goes out once the post before it is gone.")
+            elif post is None and "queue" in data:
                 posts = slots.queue_post(form.draft(), by=acting(request))
                 for queued in posts:
                     account = (
@@ -345,7 +354,7 @@ class PostAdmin(StudioAdmin):
                     said = format_html("Queued for {}: {}.", account, when(queued.scheduled_at))
                     messages.success(request, said)
                 return posts[0]
-            if post is None:
+            elif post is None:
                 post = services.schedule_post(form.draft(), by=acting(request))
                 messages.success(request, SAID[post.approval])
             else:
