@@ -243,6 +243,7 @@ class PostAdmin(StudioAdmin):
             self.has_change_permission(request, post) and services.may_change(post)
         )
         form = self._form(request, persona, post)
+        corrected = correcting.named(request, persona) if post is None else None
         if request.method == "POST":
             if not open_to_change:
                 raise PermissionDenied
@@ -272,7 +273,7 @@ class PostAdmin(StudioAdmin):
             **approval.shown(request, post),
             "may_add": self.has_add_permission(request),
             "may_write": post is None and request.user.has_perm("scheduling.add_draftrun"),
-            "corrected": (corrected := None if post else correcting.named(request, persona)),
+            "corrected": corrected,
             "may_correct": correcting.fits(request, post),
             "free": _free_slots(persona) if post is None and corrected is None else [],
             "may_repeat": request.user.has_perm("scheduling.add_series"),
