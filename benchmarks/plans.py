@@ -22,13 +22,12 @@ ACCOUNTS = 30
 SERIES = 200
 
 
-def fill(count: int, *, first: datetime, span: timedelta, account: Any = None) -> None:
+def fill(count: int, *, first: datetime, span: timedelta) -> None:
     """Store this many scheduled posts, evenly over `span` from `first` on."""
     from apps.scheduling.models import Delivery, Post
     from apps.scheduling.networks import publishers
 
-    persona, usual = persona_and_account_cached()
-    account = account or usual
+    persona, account = persona_and_account_cached()
     publisher = publishers[account.network]
     for start in range(0, count, CHUNK):
         posts = [
@@ -126,9 +125,7 @@ def gather_statistics() -> None:
             cursor.execute("ANALYZE")
 
 
-def timed(
-    work: Callable[[], Any], times: int, before: Callable[[], Any] = lambda: None
-) -> dict[str, float]:
+def timed(work: Callable[[], Any], times: int, before: Callable[[], Any] = lambda: None) -> Figures:
     """How long `work` takes, once it has run a first time; `before` each is not counted."""
     before()
     work()
@@ -138,7 +135,7 @@ def timed(
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
-    return percentiles(seconds)
+    return {**percentiles(seconds)}
 
 
 def ticks() -> dict[str, Figures]:

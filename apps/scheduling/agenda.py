@@ -100,8 +100,8 @@ def _deliveries(since: datetime, until: datetime, persona: UUID | None) -> Mappi
     span = Q(post__scheduled_at__gte=since, post__scheduled_at__lte=until)
     if persona is not None:
         span &= Q(post__persona=persona)
-    # No join: a planner without statistics (SQLite's, always) begins with the accounts then, and
-    # reads every delivery there is.
+    # No join: a planner without statistics (SQLite's, in its first days) begins with the accounts
+    # then, and reads every delivery there is.
     account = SocialAccount.objects.filter(pk=OuterRef("account")).order_by()
     rows: dict[UUID, list[Row]] = {}
     # Their order means nothing here, and sorting thousands costs.
@@ -110,8 +110,8 @@ def _deliveries(since: datetime, until: datetime, persona: UUID | None) -> Mappi
         .order_by()
         .values_list("post", Subquery(account.values("network")), "state", "part", "maybe_sent")
     )
-    for pk, *row in found:
-        rows.setdefault(pk, []).append(tuple(row))
+    for pk, network, state, part, maybe_sent in found:
+        rows.setdefault(pk, []).append((network, state, part, maybe_sent))
     return rows
 
 

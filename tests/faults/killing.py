@@ -123,7 +123,8 @@ def comes_to_rest(waiting: DeliveryQuerySet) -> bool:
 
     Only time in which this process runs counts, because a machine may be busy with others.
     """
-    idle, seen, last = 0.0, None, time.monotonic()
+    idle, last = 0.0, time.monotonic()
+    seen: tuple[int, Any] | None = None
     while idle < PATIENCE:
         now = waiting.count(), Delivery.objects.aggregate(latest=Max("changed_at"))["latest"]
         if not now[0]:
