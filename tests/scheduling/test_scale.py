@@ -21,16 +21,10 @@ from apps.scheduling import (
     tasks,
 )
 from apps.scheduling.models import Delivery, Post, QueueSlot, SocialAccount
-from tests.settings import TESTS_DATABASE
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(
-        TESTS_DATABASE != "sqlite",
-        reason="PostgreSQL keeps statistics and takes another way through small tables; "
-        "benchmarks/plans.py measures it with large ones.",
-    ),
-]
+# PostgreSQL keeps statistics and takes another way through small tables: benchmarks/plans.py looks
+# at it with large ones.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 State = Delivery.State
 DAY = timedelta(days=1)
