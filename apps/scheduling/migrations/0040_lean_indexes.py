@@ -52,10 +52,6 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['account', 'fingerprint'], name='deliveries_by_fingerprint'),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['due_at', 'id'], name='deliveries_by_time'),
-        ),
-        migrations.AddIndex(
             model_name='post',
             index=models.Index(fields=['persona', 'scheduled_at'], name='posts_of_a_persona'),
         ),

@@ -302,8 +302,6 @@ class Delivery(models.Model):
                 name="deliveries_out",
                 condition=Q(state="published"),
             ),
-            # Lists of all, page by page.
-            models.Index(fields=["due_at", "id"], name="deliveries_by_time"),
             # In hand, leaving, to decide: few at any time.
             models.Index(fields=["state", "-changed_at"], name="deliveries_by_state"),
             models.Index(fields=["account", "fingerprint"], name="deliveries_by_fingerprint"),
