@@ -80,7 +80,8 @@ def reap() -> dict[str, int]:
 
 
 def _give_up_the_late(now: datetime) -> int:
-    # In the order of its index: PostgreSQL would walk all that waits by its due time for the first 500.
+    # In the order of its index: for the first 500 by their due time PostgreSQL would read all that
+    # waits.
     rows = Delivery.objects.too_late(now).order_by("too_late_at").select_related("post", "account")
     late = list(rows[:500])
     missed = 0
