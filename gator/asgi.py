@@ -1,5 +1,6 @@
 """The ASGI application: uvicorn runs it in `up`, daphne in `runserver`."""
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
@@ -10,7 +11,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gator.settings")
 _http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 
 from apps.chat.routing import urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter({"http": _http, "websocket": URLRouter(urlpatterns)})
+
+# What is loaded by now stays for good. Left to the garbage collector, it is walked again and again:
+# 90 ms in the middle of somebody's request, against 13 ms for what comes later.
+_ = get_resolver().url_patterns
+gc.collect()
+gc.freeze()

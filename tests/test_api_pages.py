@@ -35,6 +35,8 @@ def test_the_browsable_page_posts_with_a_session(
     page.press("[name=password]", "Enter")
     page.wait_for_url("**/admin/**")
     page.goto(f"{live_server.url}/api/v1/personas/")
+    crumbs = page.locator(".breadcrumb li").all_inner_texts()
+    assert [each.strip() for each in crumbs] == ["Root", "Persona List"]
     page.click("[name=raw-tab]") if page.locator("[name=raw-tab]").count() else None
     page.fill("textarea[name=_content]", '{"name": "Nova", "handle": "nova"}')
     page.click("form:has(textarea[name=_content]) button:has-text('POST')")

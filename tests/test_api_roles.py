@@ -151,6 +151,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("post", "draftrun-take"): "scheduling.add_post",
     ("get", "delivery-list"): "scheduling.view_delivery",
     ("get", "delivery-detail"): "scheduling.view_delivery",
+    ("get", "delivery-measurements"): "scheduling.view_delivery",
     ("post", "post-unpublish"): "scheduling.change_post",
     ("post", "post-correct"): "scheduling.change_post",
     ("post", "delivery-unpublish"): "scheduling.change_delivery",

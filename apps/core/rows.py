@@ -1,10 +1,12 @@
-"""Writing a batch of rows at once, each with its own values."""
+"""Many rows at once: each written with its own values, each with how many others point at it."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, models
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 
 def update_each(model: type[models.Model], changes: Mapping[Any, Mapping[str, Any]]) -> int:
@@ -49,3 +51,13 @@ def _update(model: type[models.Model], names: tuple[str, ...], rows: list[list[A
                 [list(column) for column in zip(*ready, strict=True)],
             )
         return int(cursor.rowcount)
+
+
+def number_of(rows: QuerySet[Any], by: str) -> Coalesce:
+    """For `annotate`: how many of `rows` name each row in their field `by`.
+
+    `Count` over a join groups the whole table before a page is cut out of it; this counts for the
+    rows of the page alone.
+    """
+    own = rows.filter(**{by: OuterRef("pk")}).order_by().values(by)
+    return Coalesce(Subquery(own.annotate(number=Count("*")).values("number")), 0)

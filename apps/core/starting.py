@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 
+from apps.core import statistics
 from apps.core.models import User
 from apps.core.supervising import Part, Plan
 from gator import valkey
@@ -46,6 +47,7 @@ def prepare(*, only: list[str], echo_logs: bool) -> Path:
     try:
         with _one_migrates():
             _migrate()
+            statistics.refresh()
             password, watch = _first_run()
     finally:
         connection.close()

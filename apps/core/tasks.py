@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from apps.core import alerts
+from apps.core import alerts, statistics
 from apps.core.models import Alert, EventHandling, Lease, ReplayableResponse
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,8 @@ def resend_alerts() -> None:
 @shared_task(name="cleanup_old_tasks", ignore_result=False)
 def cleanup_old_tasks() -> dict[str, int]:
     """Delete rows that no longer serve anybody: answers kept for replay, expired sessions, tokens
-    and leases, alerts and event journals older than 90 days. Posts and attempts are kept."""
+    and leases, alerts and event journals older than 90 days. Posts and attempts are kept. Then the
+    planner is told how the tables have grown."""
     now = timezone.now()
     old = {
         "api_replays": ReplayableResponse.objects.filter(started_at__lt=now - REPLAYS_KEPT),
@@ -54,5 +55,6 @@ def cleanup_old_tasks() -> dict[str, int]:
         "event_journal": EventHandling.objects.filter(started_at__lt=now - KEPT),
     }
     counts = {name: rows.delete()[0] for name, rows in old.items()}
+    statistics.refresh()
     log.info("cleaned up", **counts)
     return counts

@@ -19,8 +19,7 @@ from apps.core.errors import Refused, WrongState
 from apps.core.models import User
 from apps.personas.models import Persona
 from apps.scheduling import drafting, queueing, recurrence, tasks, writing
-from apps.scheduling.models import Candidate, DraftRun, Post, SocialAccount
-from apps.scheduling.models_drafts import LONGEST_BRIEF
+from apps.scheduling.models import LONGEST_BRIEF, Candidate, DraftRun, Post, SocialAccount
 
 State = Candidate.State
 

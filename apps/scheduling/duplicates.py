@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from apps.scheduling.models import Delivery, Media, Post
@@ -16,10 +16,19 @@ GONE = (State.CANCELLED, State.FAILED, State.MISSED, State.REMOVING, State.REMOV
 COUNTS = [each for each in State.values if each not in GONE]
 
 
-def fingerprint(post: Post, override: Mapping[str, Any], media: Sequence[Media]) -> str:
+class Said(Protocol):
+    """A post, or the draft of one."""
+
+    @property
+    def text(self) -> Any: ...
+    @property
+    def link(self) -> Any: ...
+
+
+def fingerprint(said: Said, override: Mapping[str, Any], media: Sequence[Media]) -> str:
     """SHA-256 of what readers see: text, link and pictures; not of case, spaces or hashtags."""
-    text = " ".join(str(override.get("text", post.text)).casefold().split())
-    link = str(override.get("link", post.link))
+    text = " ".join(str(override.get("text", said.text)).casefold().split())
+    link = str(override.get("link", said.link))
     pictures = [each.sha256 for each in media]
     return hashlib.sha256("\0".join([text, link, *pictures]).encode()).hexdigest()
 
@@ -42,7 +51,8 @@ def known(wanted: Iterable[Wanted], *, but: Post | None = None) -> dict[tuple[UU
     if but is not None:
         rows = rows.exclude(post=but)
     there: dict[tuple[UUID, str], list[datetime]] = {}
-    for account, mark, at in rows.values_list("account", "fingerprint", "post__scheduled_at"):
+    found = rows.order_by().values_list("account", "fingerprint", "post__scheduled_at")
+    for account, mark, at in found:
         there.setdefault((account, mark), []).append(at)
     return {
         (account, mark): near

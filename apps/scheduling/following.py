@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.scheduling import composing, removing
-from apps.scheduling.models import Delivery, SocialAccount
+from apps.scheduling.models import Delivery, Measurement, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Echo, PublishError
 from apps.sentiment import services as sentiment
@@ -30,6 +30,8 @@ def follow_due() -> int:
     now = timezone.now()
     rows = (
         Delivery.objects.filter(_due(now), state=Delivery.State.PUBLISHED)
+        # Said once more without its "or"s, so that what is older is not even read.
+        .filter(published_at__gt=now - TIERS[-1][0], published_at__lte=now - FIRST_AFTER)
         .filter(account__network__in=told, account__status=SocialAccount.Status.WORKING)
         .exclude(remote_id="")
         .select_related("account", "post")
@@ -74,6 +76,9 @@ def _follow(delivery: Delivery) -> bool:
 
 def _keep(delivery: Delivery, echo: Echo) -> None:
     account, post = delivery.account, delivery.post
+    figures = {"likes": echo.likes, "comments": echo.comments, "shares": echo.shares}
+    if delivery.measurements.order_by("-at").values(*figures).first() != figures:
+        Measurement.objects.create(delivery=delivery, at=timezone.now(), **figures)
     sentiment.record_engagement(
         persona_id=account.persona_id,
         posts=[

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Case, Count, Prefetch, Q, QuerySet, Value, When
 from django.utils import timezone
@@ -51,21 +52,29 @@ def latest_to_decide(most: int) -> QuerySet[Delivery]:
     """Those that need a decision, then those that failed or were missed, the latest first."""
     return (
         Delivery.objects.filter(state__in=[State.NEEDS_REVIEW, State.FAILED, State.MISSED])
-        .select_related("post__persona", "account")
+        .prefetch_related("post__persona", "account")
         .alias(decided=Case(When(state=State.NEEDS_REVIEW, then=Value(0)), default=Value(1)))
         .order_by("decided", "-changed_at")[:most]
     )
 
 
-def next_posts(most: int) -> QuerySet[Post]:
+def next_posts(most: int) -> list[Post]:
     """The posts that go out next, each with the deliveries that wait."""
-    waiting = Delivery.objects.filter(state=State.SCHEDULED).select_related("account")
-    return (
-        Post.objects.filter(deliveries__state=State.SCHEDULED)
-        .distinct()
+    waiting = Delivery.objects.filter(state=State.SCHEDULED)
+    # By their deliveries: these are in order already, and reading goes on no further than needed.
+    first: dict[UUID, None] = {}
+    in_order = waiting.order_by("due_at").values_list("post", flat=True)
+    for post in in_order.iterator(chunk_size=100):
+        first[post] = None
+        if len(first) == most:
+            break
+    return list(
+        Post.objects.filter(pk__in=first)
         .select_related("persona")
-        .prefetch_related(Prefetch("deliveries", queryset=waiting, to_attr="waiting"))
-        .order_by("scheduled_at")[:most]
+        .prefetch_related(
+            Prefetch("deliveries", waiting.select_related("account"), to_attr="waiting")
+        )
+        .order_by("scheduled_at")
     )
 
 

@@ -5,13 +5,16 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
 from apps.core import alerts
 from apps.scheduling import drafting, recurrence
-from apps.scheduling.models import Delivery, Evergreen, QueueSlot, SocialAccount
+from apps.scheduling.models import Delivery, Evergreen, Post, QueueSlot, SocialAccount
 from apps.scheduling.recurrence import Moment
+
+log = structlog.get_logger(__name__)
 
 # How far ahead a free slot is looked for.
 FURTHEST = timedelta(days=366)
@@ -31,8 +34,14 @@ def next_free(account: SocialAccount, *, since: datetime | None = None) -> Momen
     if not slots:
         return None
     taken = set(
-        Delivery.objects.filter(account=account, post__scheduled_at__gte=earliest)
+        # By the persona too: its coming posts are found by an index, its past ones not read.
+        Delivery.objects.filter(
+            account=account,
+            post__persona=account.persona_id,
+            post__scheduled_at__gte=earliest,
+        )
         .exclude(state=Delivery.State.CANCELLED)
+        .order_by()
         .values_list("post__scheduled_at", flat=True)
     )
     for moment in _moments(slots, ZoneInfo(account.persona.time_zone), earliest):
@@ -64,29 +73,53 @@ def _moments(slots: list[QueueSlot], zone: ZoneInfo, since: datetime) -> Iterato
 # -- Evergreens ---------------------------------------------------------------------------------
 
 
-def waiting() -> list[UUID]:
-    """The evergreens that may be due."""
-    return list(Evergreen.objects.filter(is_active=True).values_list("pk", flat=True))
+def requeue_due() -> int:
+    """Give every evergreen whose time it is its next slot; returns how many got one.
+
+    One that fails does not stop the others, and those that need approval are asked about at once.
+    """
+    active = Evergreen.objects.filter(is_active=True)
+    queued, to_approve = 0, 0
+    for evergreen_id in list(active.values_list("pk", flat=True)):
+        try:
+            post = requeue(evergreen_id)
+        except Exception:
+            log.exception("an evergreen could not be queued", evergreen=str(evergreen_id))
+            continue
+        if post is not None:
+            queued += 1
+            to_approve += post.approval == Post.Approval.IN_REVIEW
+    if to_approve:
+        alerts.alert(
+            key="approval:evergreens",
+            title=f"For approval: {to_approve} post{'s' if to_approve > 1 else ''} coming back",
+            body="Evergreens took their next slots; each waits until it is approved.",
+            path="/admin/scheduling/post/?approval__exact=in_review",
+            level="info",
+        )
+    return queued
 
 
-def requeue(evergreen_id: UUID) -> bool:
-    """Give an evergreen its next slot, if it is time for one; True if it got it."""
+def requeue(evergreen_id: UUID) -> Post | None:
+    """Give an evergreen its next slot, if it is time for one; the post that got it."""
     now = timezone.now()
+    post = None
     with transaction.atomic():
         rows = Evergreen.objects.select_related("post__persona", "latest", "account")
         row = rows.select_for_update(of=("self",)).get(pk=evergreen_id)
         last = row.latest or row.post
         under_way = Delivery.objects.unfinished().filter(post=last, account=row.account)
         if not row.is_active or under_way.exists():
-            return False
+            return None
         account = lock(row.account)
         moment = next_free(account, since=last.scheduled_at + row.distance)
         if moment is None or moment.at > now + EVERGREEN_AHEAD:
-            return False
+            return None
         draft = drafting.like(row.post, accounts=[account], at=moment.at)
         row.problem = " ".join(words for _, _, words in drafting.problems_of(draft))
         if not row.problem:
-            row.latest, _ = drafting.store(draft, by=row.created_by, in_slot=True)
+            post, _ = drafting.store(draft, by=row.created_by, in_slot=True, ask=False)
+            row.latest = post
         row.save(update_fields=["latest", "problem"])
     if row.problem:
         alerts.alert(
@@ -95,4 +128,4 @@ def requeue(evergreen_id: UUID) -> bool:
             body=row.problem,
             path=f"/admin/scheduling/evergreen/{row.pk}/change/",
         )
-    return not row.problem
+    return post

@@ -80,7 +80,10 @@ def reap() -> dict[str, int]:
 
 
 def _give_up_the_late(now: datetime) -> int:
-    late = list(Delivery.objects.too_late(now).select_related("post", "account")[:500])
+    # In the order of its index: for the first 500 by their due time PostgreSQL would read all that
+    # waits.
+    rows = Delivery.objects.too_late(now).order_by("too_late_at").select_related("post", "account")
+    late = list(rows[:500])
     missed = 0
     for delivery in late:
         changes: dict[str, Any] = {"state": State.MISSED, "changed_at": now}

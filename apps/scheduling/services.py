@@ -76,10 +76,10 @@ def duplicates_of(draft: Draft, *, but: Post | None = None) -> list[tuple[str, s
     """Where the same is out or on its way already, as problems of the draft."""
     if draft.allow_duplicate:
         return []
-    post, at = drafting.post_of(draft, by=None), draft.scheduled_at
+    at = draft.scheduled_at
     marks = {
         account.pk: duplicates.fingerprint(
-            post, draft.overrides.get(str(account.pk), {}), draft.media
+            draft, draft.overrides.get(str(account.pk), {}), draft.media
         )
         for account in draft.accounts
     }

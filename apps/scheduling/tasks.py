@@ -126,13 +126,9 @@ def prepare_series() -> None:
 
 
 @shared_task(name="requeue_evergreens")
-def requeue_evergreens() -> None:
-    """Put evergreens back into their queues; one that fails does not stop the others."""
-    for evergreen_id in queueing.waiting():
-        try:
-            queueing.requeue(evergreen_id)
-        except Exception:
-            log.exception("an evergreen could not be queued", evergreen=str(evergreen_id))
+def requeue_evergreens() -> int:
+    """Put evergreens back into their queues."""
+    return queueing.requeue_due()
 
 
 @shared_task(name="batch_publish_content", ignore_result=False)
@@ -231,6 +227,12 @@ def write_waiting_drafts() -> int:
     for run_id in left:
         wake_writing(run_id)
     return len(left)
+
+
+@shared_task(name="forget_old_drafts")
+def forget_old_drafts() -> int:
+    """Delete what personas wrote more than 90 days ago; the posts that were made of it stay."""
+    return writing.forget_old()
 
 
 def wake_writing(run_id: UUID) -> None:

@@ -33,6 +33,7 @@ LEASE = timedelta(minutes=25)
 # What waits longer than this was not woken, or its worker died before it began.
 UNWOKEN = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
+KEPT = timedelta(days=90)
 MOST_LIKED, MOST_WAITING, MOST_PUBLISHED = 5, 30, 30
 # Writing it anew cannot help where a picture is missing or an account is paused.
 HOPELESS = frozenset({"accounts", "media", "persona", "scheduled_at", "too_late_after"})
@@ -255,3 +256,9 @@ def end_unfinished() -> int:
     for run in runs:
         _finish(run, code="restored", error=words)
     return len(runs)
+
+
+def forget_old() -> int:
+    """Delete requests that ended long ago, with their texts; posts made of them stay."""
+    rows = DraftRun.objects.filter(finished_at__lt=timezone.now() - KEPT)
+    return rows.delete()[1].get("scheduling.DraftRun", 0)

@@ -1,10 +1,8 @@
 """Threads, series and queues while everything that carries them is killed: each part, each time and
 each slot once, in order, and none left out."""
 
-import random
 import threading
 import time
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,24 +15,23 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from apps.personas.models import Persona
 from apps.scheduling import planning, recurrence, services, slots
 from apps.scheduling.drafting import Part
-from apps.scheduling.models import (
-    Attempt,
-    Delivery,
-    Occurrence,
-    Post,
-    QueueSlot,
-    Series,
-    SocialAccount,
-)
+from apps.scheduling.models import Delivery, Occurrence, Post, QueueSlot, Series, SocialAccount
 from apps.scheduling.recurrence import Rule
-from tests.faults.processes import House, Process
-from tests.faults.test_publishing_faults import (
+from tests.faults.killing import (
+    GROWN,
+    Fault,
     accounts,
+    comes_to_rest,
     cut_database_connections,
+    hurt,
+    kill,
+    on_postgres,
+    publishers_of,
+    report,
     stored,
-    wait_until,
+    wipe_valkey,
 )
-from tests.settings import TESTS_DATABASE
+from tests.faults.processes import House
 
 pytestmark = pytest.mark.faults
 
@@ -144,9 +141,7 @@ def test_threads_series_and_queues_survive_everything_being_killed(
     PeriodicTask.objects.filter(task="prepare_series").update(interval=every_second)
     house.network(rudeness=0.03)
     valkey = house.valkey()
-    publishers = [house.publisher(1)]
-    if TESTS_DATABASE == "postgres":
-        publishers.append(house.publisher(2))
+    publishers = publishers_of(house)
     beat, worker = house.beat(), house.worker()
     where = accounts(luna)
     keyed, listable = where[0], where[1]
@@ -166,48 +161,27 @@ def test_threads_series_and_queues_survive_everything_being_killed(
     give_slots(keyed, begin=first_minute, count=minutes + 20)
     assert queue_at_once(keyed, minutes) == []
 
-    done: Counter[str] = Counter()
+    def prepare_anew() -> bool:
+        # The task is due again, as after a change of the schedule.
+        return bool(Series.objects.update(prepared_until=begin - 2 * MINUTE))
 
-    def kill(process: Process) -> None:
-        process.kill()
-        process.start()
-        done[process.name] += 1
-
-    while sum(done.values()) < kills:
-        time.sleep(random.uniform(0, 2 * pace))
-        chance = random.random()
-        grown = [each for each in publishers if each.age() > 2.5]
-        if chance < 0.06:
-            kill(valkey)
-        elif chance < 0.1:
-            house.redis().flushall()
-            done["valkey wiped"] += 1
-        elif chance < 0.16 and beat.age() > 4:
-            kill(beat)
-        elif chance < 0.3 and worker.age() > 2.5:
-            kill(worker)
-        elif chance < 0.4 and TESTS_DATABASE == "postgres":
-            cut_database_connections()
-            done["database connections"] += 1
-        elif chance < 0.5:
-            # The task is due again, as after a change of the schedule.
-            Series.objects.update(prepared_until=begin - 2 * MINUTE)
-            done["prepared anew"] += 1
-        elif grown:
-            kill(random.choice(grown))
+    faults = [
+        Fault(0.06, "valkey", kill(valkey)),
+        Fault(0.04, "valkey wiped", wipe_valkey(house)),
+        Fault(0.06, "beat", kill(beat, grown=4)),
+        Fault(0.14, "worker", kill(worker, grown=GROWN)),
+        Fault(0.1 if on_postgres() else 0, "database connections", cut_database_connections),
+        Fault(0.1 if on_postgres() else 0.2, "prepared anew", prepare_anew),
+        Fault(0.5, "publisher", kill(*publishers, grown=GROWN)),
+    ]
+    done = hurt(faults, times=kills, pace=pace)
 
     until = first_minute + (minutes + 2) * MINUTE
     calm = time.monotonic()
+    time.sleep(max(0.0, (until - timezone.now()).total_seconds()))
     due = Delivery.objects.unfinished().filter(due_at__lte=until)
-    finished = wait_until(
-        lambda: (
-            timezone.now() > until and not due.in_turn().exclude(state=State.NEEDS_REVIEW).exists()
-        ),
-        max(0.0, (until - timezone.now()).total_seconds()) + 180,
-    )
-    print(f"\nkills: {dict(done)}; calm after {time.monotonic() - calm:.0f} s")
-    print(f"deliveries: {dict(Counter(Delivery.objects.values_list('account__network', 'state')))}")
-    print(f"attempts: {dict(Counter(Attempt.objects.values_list('outcome', flat=True)))}")
+    finished = comes_to_rest(due.in_turn().exclude(state=State.NEEDS_REVIEW))
+    report(done, calm)
     assert finished, house.tails()
 
     log: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -1,43 +1,36 @@
 """Posts go out never lost and never twice while everything that carries them is killed."""
 
-import random
 import time
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.personas.models import Persona
 from apps.scheduling import services
-from apps.scheduling.models import Attempt, Delivery, SocialAccount
-from tests.faults.processes import House, Process
-from tests.settings import TESTS_DATABASE
+from apps.scheduling.models import Delivery, SocialAccount
+from tests.faults.killing import (
+    GROWN,
+    Fault,
+    accounts,
+    comes_to_rest,
+    cut_database_connections,
+    hurt,
+    kill,
+    on_postgres,
+    publishers_of,
+    report,
+    stored,
+    wait_until,
+    wipe_valkey,
+)
+from tests.faults.processes import House
 
 pytestmark = pytest.mark.faults
 
-NETWORKS = ("keyed", "listable", "blind")
 State = Delivery.State
 LEASE, SETTLE, CALL = 8.0, 2.0, 3.0
-
-
-def stored(house: House) -> list[dict[str, Any]]:
-    """Everything that the stand-in network stored."""
-    answer = httpx.get(f"http://127.0.0.1:{house.network_port}/log", trust_env=False, timeout=30)
-    posts: list[dict[str, Any]] = answer.json()
-    return posts
-
-
-def accounts(persona: Persona) -> list[SocialAccount]:
-    return [
-        SocialAccount.objects.create(
-            persona=persona, network=network, handle="luna", status=SocialAccount.Status.WORKING
-        )
-        for network in NETWORKS
-    ]
 
 
 def schedule(where: list[SocialAccount], *, number: int, at: datetime) -> None:
@@ -52,33 +45,12 @@ def schedule(where: list[SocialAccount], *, number: int, at: datetime) -> None:
     )
 
 
-def wait_until(condition: Any, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def cut_database_connections() -> None:
-    """End half of the connections that Gator's processes hold; the test keeps its own."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5"
-        )
-
-
 def test_nothing_is_lost_or_doubled_while_everything_is_killed(
     house: House, luna: Persona, kills: int
 ) -> None:
     house.network(rudeness=0.03)
     valkey = house.valkey()
-    publishers = [house.publisher(1)]
-    if TESTS_DATABASE == "postgres":
-        # On SQLite one process claims: two would only wait for each other's locks.
-        publishers.append(house.publisher(2))
+    publishers = publishers_of(house)
     beat = house.beat()
     where = accounts(luna)
     # Two posts due for every kill, so that most kills hit somebody at work.
@@ -87,38 +59,18 @@ def test_nothing_is_lost_or_doubled_while_everything_is_killed(
     for number in range(kills):
         schedule(where, number=number, at=begin + timedelta(seconds=number * pace * 0.9))
 
-    done: Counter[str] = Counter()
-
-    def kill(process: Process) -> None:
-        process.kill()
-        process.start()
-        done[process.name] += 1
-
-    while sum(done.values()) < kills:
-        time.sleep(random.uniform(0, 2 * pace))
-        chance = random.random()
-        grown = [each for each in publishers if each.age() > 2.5]
-        if chance < 0.08:
-            kill(valkey)
-        elif chance < 0.12:
-            house.redis().flushall()
-            done["valkey wiped"] += 1
-        elif chance < 0.2 and beat.age() > 4:
-            kill(beat)
-        elif chance < 0.3 and TESTS_DATABASE == "postgres":
-            cut_database_connections()
-            done["database connections"] += 1
-        elif grown:
-            kill(random.choice(grown))
+    faults = [
+        Fault(0.08, "valkey", kill(valkey)),
+        Fault(0.04, "valkey wiped", wipe_valkey(house)),
+        Fault(0.08, "beat", kill(beat, grown=4)),
+        Fault(0.1 if on_postgres() else 0, "database connections", cut_database_connections),
+        Fault(0.7 if on_postgres() else 0.8, "publisher", kill(*publishers, grown=GROWN)),
+    ]
+    done = hurt(faults, times=kills, pace=pace)
 
     calm = time.monotonic()
-    finished = wait_until(
-        lambda: not Delivery.objects.unfinished().exclude(state=State.NEEDS_REVIEW).exists(), 180
-    )
-    print(f"\nkills: {dict(done)}; calm after {time.monotonic() - calm:.0f} s")
-    states = Counter(Delivery.objects.values_list("account__network", "state"))
-    print(f"deliveries: {dict(states)}")
-    print(f"attempts: {dict(Counter(Attempt.objects.values_list('outcome', flat=True)))}")
+    finished = comes_to_rest(Delivery.objects.unfinished().exclude(state=State.NEEDS_REVIEW))
+    report(done, calm)
     assert finished, house.tails()
 
     posts = Counter((post["kind"], post["text"]) for post in stored(house))

@@ -100,6 +100,10 @@ def test_saving_changes_all_or_only_what_follows_a_day(
     assert Series.objects.count() == 2
     texts = list(Post.objects.order_by("scheduled_at").values_list("text", flat=True))
     assert texts[:2] == ["All", "Later"]
+    # A day that is none must not turn into "all that is to come".
+    page = as_kei.post(page_of(series), {**typed, "text": "Oh", "from_date": "soon"})
+    assert "soon is no day." in page.content.decode()
+    assert not Post.objects.filter(text="Oh").exists()
 
 
 def test_a_series_is_paused_goes_on_and_is_deleted(as_ada: Client, series: Series) -> None:
@@ -116,7 +120,11 @@ def test_the_composer_says_that_a_post_is_one_of_a_series(as_kei: Client, series
     occurrence = Occurrence.objects.order_by("at")[0]
     assert occurrence.post is not None
     path = f"/admin/scheduling/post/{occurrence.post_id}/change/"
-    assert "One of a series" in as_kei.get(path).content.decode()
+    page = as_kei.get(path).content.decode()
+    assert "One of a series" in page
+    all_following = f"{page_of(series)}?from_date={occurrence.local_date}"
+    assert f'href="{all_following}#from_date"' in page
+    assert f'value="{occurrence.local_date}"' in as_kei.get(all_following).content.decode()
     copied = as_kei.get(ADD, {"copy": str(occurrence.post_id)}).content.decode()
     assert "Good morning" in copied
 

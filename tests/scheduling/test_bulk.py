@@ -292,12 +292,24 @@ def test_the_admin_checks_then_takes_a_file(as_kei: Client, wall: SocialAccount)
         given = {"file": file, "persona": str(wall.persona_id), button: "1"}
         return as_kei.post(address, given).content.decode()
 
-    assert "Nothing is stored yet." in submit("look")
+    looked = submit("look")
+    assert "Nothing is stored yet." in looked
+    assert '<td class="g-words">One</td>' in looked and "<script>alert" not in looked
     assert not Post.objects.exists()
-    assert "1 posts are scheduled" in submit("take")
+    assert "1 post is scheduled; 1 row was left out." in submit("take")
     chosen = {"action": "export_csv", "_selected_action": [str(Post.objects.get().pk)]}
     assert b"One" in as_kei.post("/admin/scheduling/post/", chosen).content
     assert "Import" in as_kei.get("/admin/scheduling/post/").content.decode()
+
+
+def test_errors_that_are_not_listed_are_counted(
+    as_kei: Client, wall: SocialAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST_ERRORS", 2)
+    file = SimpleUploadedFile("posts.csv", table(*(row(f"No {n}", link="x") for n in range(5))))
+    given = {"file": file, "persona": str(wall.persona_id), "look": "1"}
+    page = as_kei.post("/admin/scheduling/post/import/", given).content.decode()
+    assert "3 more errors are not listed" in page
 
 
 def test_only_who_may_add_imports(as_sam: Client) -> None:

@@ -1,5 +1,7 @@
 """The calendar: what is when, moved by mouse and by keyboard, and taken back."""
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.core.models import AuditEntry, User
 from apps.personas.models import Persona
 from apps.scheduling import agenda, services
+from apps.scheduling.admin import calendar
 from apps.scheduling.models import Delivery, Post, SocialAccount
 from tests.conftest import PASSWORD, Everyone
 from tests.scheduling.test_wall import HOSTILE
@@ -110,19 +113,52 @@ def test_the_state_that_needs_somebody_is_the_one_that_shows(
 
 
 def test_it_takes_three_queries_however_many_posts_and_says_what_it_leaves_out(
-    wall: SocialAccount, monkeypatch: pytest.MonkeyPatch
+    wall: SocialAccount,
 ) -> None:
     for number in range(6):
         posted(wall, in_days(40) + timedelta(minutes=number), text=f"Post {number}")
-    monkeypatch.setattr(agenda, "MOST", 4)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        found = agenda.between(in_days(39), in_days(41))
+    with CaptureQueriesContext(connection) as queries:
+        found = agenda.between(in_days(39), in_days(41), most=4)
     assert len(queries) == 3
     assert ([each.text for each in found.entries], found.left_out) == (
         ["Post 0", "Post 1", "Post 2", "Post 3"], 2,
     )  # fmt: skip
+
+
+def test_a_full_day_says_what_it_has_no_room_for_and_leads_to_the_list(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    for number in range(calendar.MOST_A_DAY["month"] + 3):
+        late = number >= calendar.MOST_A_DAY["month"] + 1
+        posted(
+            wall,
+            in_days(0) + timedelta(minutes=number),
+            text=f"Post {number}.",
+            state=State.FAILED if late else State.PUBLISHED,
+        )
+    day = in_days(0).date().isoformat()
+    page = as_kei.get(CALENDAR, {"at": day}).content.decode()
+    assert "Post 7." in page and "Post 8." not in page
+    assert f'href="?view=list&amp;at={day}">3 more' in page
+    assert '<span class="g-badge g-bad">2 Failed</span>' in page
+    page = as_kei.get(CALENDAR, {"view": "list", "at": day}).content.decode()
+    assert "Post 10." in page
+
+
+def test_a_long_list_goes_on_where_it_ends(
+    as_kei: Client, wall: SocialAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        posted(wall, in_days(40 + number), text=f"Post {number}.")
+    monkeypatch.setattr(calendar, "MOST_LISTED", 3)
+    shown = []
+    query = f"?view=list&at={in_days(40).date()}"
+    for _ in range(2):
+        page = as_kei.get(CALENDAR + query).content.decode()
+        shown += re.findall(r"Post \d", page)
+        query = html.unescape(re.findall(r'href="([^"]+)" rel="next"', page)[0])
+    assert "2 more posts are in these days" not in page
+    assert list(dict.fromkeys(shown)) == [f"Post {number}" for number in range(5)]
 
 
 def test_hostile_text_is_inert(as_kei: Client, wall: SocialAccount) -> None:

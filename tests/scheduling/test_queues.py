@@ -230,6 +230,22 @@ def test_an_evergreen_that_no_longer_fits_says_so(
     assert Alert.objects.get(key=f"evergreen:{evergreen.pk}").body == evergreen.problem
 
 
+def test_evergreens_that_need_approval_are_asked_about_once_a_round(
+    api: APIClient, queue: SocialAccount, luna: Persona, clock: Any
+) -> None:
+    for post in put(api, queue) + put(api, queue):
+        wanted = {"post": post["id"], "account": str(queue.pk), "distance": "P10D"}
+        assert api.post("/api/v1/evergreens/", wanted, format="json").status_code == 201
+    out()
+    luna.needs_approval = True
+    luna.save()
+    clock.move_to(TUESDAY + timedelta(days=12))
+    assert tasks.requeue_evergreens() == 2
+    assert Post.objects.filter(approval=Post.Approval.IN_REVIEW).count() == 2
+    [alert] = Alert.objects.filter(key__startswith="approval")
+    assert alert.title == "For approval: 2 posts coming back"
+
+
 def test_only_a_post_of_the_account_with_slots_can_come_back(
     api: APIClient, evergreen: Evergreen, luna: Persona
 ) -> None:

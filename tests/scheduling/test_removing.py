@@ -267,3 +267,34 @@ def test_a_correction_is_refused_where_both_would_stand(
     made = api.post(f"/api/v1/posts/{keyed.post_id}/correct/", given, format="json")
     assert made.status_code == 201
     assert made.json()["deliveries"][0]["replaces"] == str(keyed.pk)
+
+
+def test_staff_correct_a_post_in_the_composer(
+    as_kei: Client, as_sam: Client, out: Out, network: NetworkOf
+) -> None:
+    delivery = out()
+    post = delivery.post
+    address = f"/admin/scheduling/post/add/?persona={post.persona_id}&correct={post.pk}"
+    page = as_kei.get(f"/admin/scheduling/post/{post.pk}/change/").content.decode()
+    assert address.replace("&", "&amp;") in page
+    page = as_kei.get(address).content.decode()
+    assert "A correction of" in page and "Good morning" in page
+    typed = {
+        "accounts": [str(delivery.account_id)],
+        "text": "Good evening",
+        "at": "2030-05-01T09:00",
+        "zone": "UTC",
+        "too_late": "86400",
+        "now": "1",
+    }
+    assert as_kei.post(address, typed).status_code == 302
+    row = Delivery.objects.get(replaces=delivery)
+    assert (row.state, state_of(delivery)) == ("held", "removing")
+    removing.remove_due()
+    publishing.publish()
+    assert [text for _, text, _ in network("keyed").there] == ["Good evening"]
+    # Once it is gone there is nothing to correct any more.
+    answer = as_kei.post(address, typed)
+    assert "Nothing of this post is out" in answer.content.decode()
+    assert as_sam.get(address).status_code == 403
+    assert as_kei.get(address[:-3] + "000").status_code == 404

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from apps.core.fields import Sealed
-from apps.core.models import Alert
+from apps.core.models import Alert, User
 from apps.personas.models import Persona
 from apps.scheduling import following, health, publishing, services
 from apps.scheduling.models import Delivery, SocialAccount
@@ -169,6 +169,23 @@ def test_likes_and_replies_are_kept_for_reading(out: Delivery) -> None:
         out.post_id,
     )
     assert Telling.asked[0].remote_id == out.remote_id
+
+
+def test_its_numbers_are_kept_over_time_and_shown_on_the_post(
+    out: Delivery, as_kei: Client, api_of: Callable[[User], APIClient], kei: User
+) -> None:
+    now = timezone.now()
+    for hour, likes in enumerate([0, 3, 3, 8]):
+        Telling.echo = Echo(likes=likes, shares=1)
+        with time_machine.travel(now + timedelta(hours=hour), tick=False):
+            assert following.follow_due() == 1
+    answer = api_of(kei).get(f"/api/v1/deliveries/{out.pk}/measurements/").json()
+    assert [(each["likes"], each["shares"]) for each in answer] == [(0, 1), (3, 1), (8, 1)]
+    for page in (f"post/{out.post_id}", f"delivery/{out.pk}"):
+        shown = as_kei.get(f"/admin/scheduling/{page}/change/").content.decode()
+        assert "How it did" in shown
+        assert "<dt>Likes</dt><dd>8</dd>" in shown
+        assert "<polyline points=" in shown
 
 
 AGES: list[tuple[timedelta, timedelta, bool]] = [

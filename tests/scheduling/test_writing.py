@@ -398,6 +398,23 @@ def test_what_a_dead_worker_left_is_found_and_what_is_there_stays(
     assert DraftRun.objects.get().error_code == "worker_lost"
 
 
+def test_what_was_written_long_ago_is_forgotten_and_its_posts_stay(
+    api: APIClient, luna: Persona, wall: SocialAccount, facts: list[Fact]
+) -> None:
+    old = written(api, ask(api, luna, days=1))
+    DraftRun.objects.update(finished_at=timezone.now() - timedelta(days=91))
+    young = written(api, ask(api, luna, count=1))
+    under_way = ask(api, luna, count=1)
+    DraftRun.objects.filter(pk=under_way["id"]).update(
+        created_at=timezone.now() - timedelta(days=91)
+    )
+    assert tasks.forget_old_drafts() == 1
+    left = {str(pk) for pk in DraftRun.objects.values_list("pk", flat=True)}
+    assert left == {young["id"], under_way["id"]}
+    assert old["id"] not in left
+    assert Post.objects.count() == 1
+
+
 def test_after_a_restore_nothing_is_written_by_itself(
     api: APIClient, luna: Persona, wall: SocialAccount, facts: list[Fact]
 ) -> None:

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from apps.core.admin.base import acting
 from apps.core.keyring import KeyMissing
+from apps.core.rows import number_of
 from apps.core.shown import badge, when
 from apps.scheduling import connecting, health, overview, services
 from apps.scheduling.admin.connecting import ConnectPages
@@ -94,8 +95,8 @@ class AccountAdmin(ConnectPages):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SocialAccount]:
         rows: QuerySet[SocialAccount] = super().get_queryset(request)
-        waits = Q(deliveries__state=Delivery.State.SCHEDULED)
-        return rows.annotate(waiting_count=Count("deliveries", filter=waits))
+        waiting = Delivery.objects.filter(state=Delivery.State.SCHEDULED)
+        return rows.annotate(waiting_count=number_of(waiting, "account"))
 
     # -- The form -----------------------------------------------------------------------------
 

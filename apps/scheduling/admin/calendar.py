@@ -1,6 +1,6 @@
 """The calendar: a month, a week or a list of posts, each moved by hand or by keyboard."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,9 @@ from apps.scheduling.models import Delivery, Post
 
 VIEWS = {"month": "Month", "week": "Week", "list": "List"}
 LIST_DAYS = 30
+MOST_LISTED = 500
+# A day shows so many; the list has the rest.
+MOST_A_DAY = {"month": 8, "week": 30}
 EARLIEST, LATEST = date(1971, 1, 1), date(2199, 1, 1)
 LABELS = dict(Delivery.State.choices)
 
@@ -39,21 +42,31 @@ def context(request: HttpRequest) -> dict[str, Any]:
         _midnight(first, zone),
         _midnight(first + timedelta(days=days), zone),
         persona=persona.pk if persona else None,
+        most=MOST_LISTED if view == "list" else agenda.MOST,
     )
-    by_day = _by_day(found.entries, zone)
-    shown = [
-        {
-            "date": day,
-            "entries": by_day.get(day, []),
-            "is_today": day == today,
-            "is_outside": view == "month" and day.month != at.month,
-        }
-        for day in (first + timedelta(days=number) for number in range(days))
-    ]
 
     def link(**changes: Any) -> str:
         given = {"view": view, "at": at.isoformat(), "persona": persona.pk if persona else ""}
         return "?" + urlencode({k: v for k, v in {**given, **changes}.items() if v})
+
+    by_day = _by_day(found.entries, zone)
+    room = MOST_A_DAY.get(view, MOST_LISTED)
+
+    def of(day: date) -> dict[str, Any]:
+        entries = by_day.get(day, [])
+        return {
+            "date": day,
+            "entries": [_shown(entry, zone) for entry in entries[:room]],
+            "more": _rest(entries[room:], link(view="list", at=day.isoformat())),
+            "is_today": day == today,
+            "is_outside": view == "month" and day.month != at.month,
+        }
+
+    shown = [of(first + timedelta(days=number)) for number in range(days)]
+    later = _step(view, at, 1)
+    if view == "list" and found.left_out:
+        # Goes on where this page ends.
+        later = max(max(by_day), at + timedelta(days=1)).isoformat()
 
     return {
         "view": view,
@@ -64,7 +77,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "days": [day for day in shown if day["entries"] or view != "list"],
         "weekdays": recurrence.NAMES,
         "earlier": link(at=_step(view, at, -1)),
-        "later": link(at=_step(view, at, 1)),
+        "later": link(at=later),
         "now": link(at=today.isoformat()),
         "personas": [(each, link(persona=each.pk)) for each in Persona.objects.active()],
         "everybody": link(persona=""),
@@ -113,22 +126,38 @@ def _wanted(request: HttpRequest, zone: tzinfo) -> datetime | None:
     return recurrence.moment_of(local, ZoneInfo(str(zone))).at
 
 
-def _by_day(entries: Iterable[agenda.Entry], zone: tzinfo) -> dict[date, list[dict[str, Any]]]:
-    days: dict[date, list[dict[str, Any]]] = {}
+def _by_day(entries: Iterable[agenda.Entry], zone: tzinfo) -> dict[date, list[agenda.Entry]]:
+    days: dict[date, list[agenda.Entry]] = {}
     for entry in entries:
-        local = entry.at.astimezone(zone)
-        days.setdefault(local.date(), []).append(
-            {
-                "entry": entry,
-                "url": reverse("admin:scheduling_post_change", args=[entry.post_id]),
-                "local": local.strftime("%Y-%m-%dT%H:%M:%S"),
-                "time": local.strftime("%H:%M"),
-                "tone": STATE_TONES[entry.state],
-                "state": LABELS[entry.state],
-                "networks": ", ".join(network_label(each) for each in entry.networks),
-            }
-        )
+        days.setdefault(entry.at.astimezone(zone).date(), []).append(entry)
     return days
+
+
+def _shown(entry: agenda.Entry, zone: tzinfo) -> dict[str, Any]:
+    local = entry.at.astimezone(zone)
+    return {
+        "entry": entry,
+        "url": reverse("admin:scheduling_post_change", args=[entry.post_id]),
+        "local": local.strftime("%Y-%m-%dT%H:%M:%S"),
+        "time": local.strftime("%H:%M"),
+        "tone": STATE_TONES[entry.state],
+        "state": LABELS[entry.state],
+        "networks": ", ".join(network_label(each) for each in entry.networks),
+    }
+
+
+def _rest(entries: Sequence[agenda.Entry], url: str) -> dict[str, Any] | None:
+    """What a day has no room for: how many, and the state among them that most needs an eye."""
+    if not entries:
+        return None
+    worst = min((entry.state for entry in entries), key=agenda.need)
+    return {
+        "count": len(entries),
+        "url": url,
+        "tone": STATE_TONES[worst],
+        "alike": sum(entry.state == worst for entry in entries),
+        "state": LABELS[worst],
+    }
 
 
 def _span(view: str, at: date) -> tuple[date, int]:

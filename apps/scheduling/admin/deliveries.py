@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
 from django.core.validators import URLValidator
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.forms import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -24,9 +24,11 @@ from unfold.contrib.filters.admin import (
 
 from apps.core.admin.base import StudioAdmin, acting
 from apps.core.models import User
+from apps.core.rows import number_of
 from apps.core.shown import badge, when
 from apps.personas import services as personas
 from apps.scheduling import composing, services, unpublishing
+from apps.scheduling.admin import response
 from apps.scheduling.admin.shown import (
     OUTCOME_TONES,
     NetworkFilter,
@@ -34,7 +36,7 @@ from apps.scheduling.admin.shown import (
     network_label,
     state_badge,
 )
-from apps.scheduling.models import Delivery
+from apps.scheduling.models import Attempt, Delivery
 
 State = Delivery.State
 Verb = Callable[..., Any]
@@ -74,8 +76,11 @@ class DeliveryAdmin(StudioAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         rows: QuerySet[Delivery] = super().get_queryset(request)
-        rows = rows.select_related("post__persona", "account__persona", "after")
-        return rows.annotate(tries_count=Count("attempts"))
+        # Not joined but fetched for the page: a planner without statistics would begin with them.
+        rows = rows.select_related("post", "after").prefetch_related(
+            "post__persona", "account__persona"
+        )
+        return rows.annotate(tries_count=number_of(Attempt.objects.all(), "delivery"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -198,6 +203,7 @@ class DeliveryAdmin(StudioAdmin):
             "pictures": composing.media_of(delivery.post, delivery.part),
             "before": delivery.after,
             "waits_for": delivery.waits_for,
+            "response": response.of([delivery]),
             "following": list(delivery.followed_by.all()),
             "ledger": [
                 (

@@ -23,8 +23,7 @@ from apps.core.shown import badge, when
 from apps.personas import speaking
 from apps.personas.models import Persona
 from apps.scheduling import authoring
-from apps.scheduling.models import Candidate, DraftRun
-from apps.scheduling.models_drafts import LONGEST_BRIEF
+from apps.scheduling.models import LONGEST_BRIEF, Candidate, DraftRun
 
 MAY_POST = "scheduling.add_post"
 State = Candidate.State

@@ -12,11 +12,14 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from apps.core.admin.base import acting
+from apps.core.shown import when
 from apps.core.tables import UnreadableFile, kind_of
 from apps.personas.models import Persona
-from apps.scheduling import bulk
+from apps.scheduling import bulk, sheets
 from apps.scheduling.models import Post
 
+# Of what a file would make, so many are shown.
+SHOWN = 10
 MAY_ADD = "scheduling.add_post"
 
 
@@ -69,7 +72,8 @@ def import_posts(request: HttpRequest, admin_site: Any) -> HttpResponse:
     parsed = form.parsed() if request.method == "POST" and form.is_valid() else None
     if parsed is not None and "take" in request.POST:
         made = bulk.store(parsed.drafts, by=acting(request))
-        said = f"{made:,} posts are scheduled; {parsed.refused:,} rows were left out."
+        left_out = f"{parsed.refused:,} row{' was' if parsed.refused == 1 else 's were'} left out"
+        said = f"{made:,} post{' is' if made == 1 else 's are'} scheduled; {left_out}."
         messages.success(request, said)
         if not parsed.refused:
             return HttpResponseRedirect(reverse("admin:scheduling_post_changelist"))
@@ -79,8 +83,11 @@ def import_posts(request: HttpRequest, admin_site: Any) -> HttpResponse:
         "opts": Post._meta,
         "form": form,
         "parsed": parsed,
+        "first": [(when(each.scheduled_at), each) for each in parsed.drafts[:SHOWN]]
+        if parsed
+        else [],
         "taken": parsed is not None and "take" in request.POST,
-        "columns": ", ".join(bulk.NAMES),
+        "columns": ", ".join(sheets.NAMES),
     }
     return TemplateResponse(request, "admin/scheduling/import.html", context)
 

@@ -24,11 +24,12 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action as unfold_action
 
 from apps.core.admin.base import StudioAdmin, acting
+from apps.core.rows import number_of
 from apps.core.shown import when
 from apps.personas import services as personas
 from apps.personas.models import Persona
 from apps.scheduling import approving, services, slots
-from apps.scheduling.admin import approval, calendar, composer, files
+from apps.scheduling.admin import approval, calendar, composer, correcting, files, response
 from apps.scheduling.admin.composer import ComposeForm
 from apps.scheduling.admin.shown import (
     PostNetworkFilter,
@@ -36,7 +37,7 @@ from apps.scheduling.admin.shown import (
     delivery_badges,
     state_badge,
 )
-from apps.scheduling.models import Delivery, Occurrence, Post
+from apps.scheduling.models import Delivery, Occurrence, Post, PostMedia
 
 SAID: dict[str, str] = {
     Post.Approval.DRAFT: "It is a draft: nothing goes out yet.",
@@ -63,8 +64,8 @@ class PostAdmin(StudioAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         rows: QuerySet[Post] = super().get_queryset(request)
-        rows = rows.select_related("persona").prefetch_related("deliveries__account")
-        return rows.annotate(pictures_count=Count("postmedia", distinct=True))
+        rows = rows.prefetch_related("persona", "deliveries__account")
+        return rows.annotate(pictures_count=number_of(PostMedia.objects.all(), "post"))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A post is cancelled, not forgotten: its ledger says what may be on a network.
@@ -242,6 +243,7 @@ class PostAdmin(StudioAdmin):
             self.has_change_permission(request, post) and services.may_change(post)
         )
         form = self._form(request, persona, post)
+        corrected = correcting.named(request, persona) if post is None else None
         if request.method == "POST":
             if not open_to_change:
                 raise PermissionDenied
@@ -263,6 +265,7 @@ class PostAdmin(StudioAdmin):
             "open": open_to_change,
             "deliveries": [(each, state_badge(each), when(each.due_at)) for each in deliveries],
             "when": when(post.scheduled_at) if post else "",
+            "response": response.of(deliveries),
             "hold": personas.what_holds(persona),
             "may_cancel": post is not None
             and self.has_change_permission(request, post)
@@ -270,7 +273,9 @@ class PostAdmin(StudioAdmin):
             **approval.shown(request, post),
             "may_add": self.has_add_permission(request),
             "may_write": post is None and request.user.has_perm("scheduling.add_draftrun"),
-            "free": _free_slots(persona) if post is None else [],
+            "corrected": corrected,
+            "may_correct": correcting.fits(request, post),
+            "free": _free_slots(persona) if post is None and corrected is None else [],
             "may_repeat": request.user.has_perm("scheduling.add_series"),
             "occurrence": Occurrence.objects.filter(post=post).select_related("series").first()
             if post
@@ -285,7 +290,8 @@ class PostAdmin(StudioAdmin):
         post: Post | None,
         data: QueryDict | None = None,
     ) -> ComposeForm:
-        copied = None
+        corrected = correcting.named(request, persona) if post is None else None
+        copied = corrected
         if post is None and request.GET.get("copy"):
             copied = self.get_object(request, request.GET["copy"])
         initial = (
@@ -299,6 +305,8 @@ class PostAdmin(StudioAdmin):
                 candidate=request.GET.get("candidate", ""),
             )
         )
+        if corrected is not None:
+            initial["accounts"] = correcting.accounts_of(corrected)
         return ComposeForm(
             data if data is not None else (request.POST if request.method == "POST" else None),
             initial=initial,
@@ -334,7 +342,11 @@ class PostAdmin(StudioAdmin):
         if not valid or form.errors:
             return None
         try:
-            if post is None and "queue" in data:
+            corrected = correcting.named(request, form.persona) if post is None else None
+            if corrected is not None:
+                post = correcting.store(request, corrected, form.draft())
+                messages.success(request, "It goes out once the post before it is gone.")
+            elif post is None and "queue" in data:
                 posts = slots.queue_post(form.draft(), by=acting(request))
                 for queued in posts:
                     account = (
@@ -343,7 +355,7 @@ class PostAdmin(StudioAdmin):
                     said = format_html("Queued for {}: {}.", account, when(queued.scheduled_at))
                     messages.success(request, said)
                 return posts[0]
-            if post is None:
+            elif post is None:
                 post = services.schedule_post(form.draft(), by=acting(request))
                 messages.success(request, SAID[post.approval])
             else:

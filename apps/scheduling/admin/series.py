@@ -171,6 +171,7 @@ class SeriesAdmin(StudioAdmin):
             "rule": recurrence.describe(repeating.rule_of(series)) if series else "",
             "state": self.state(series) if series else "",
             "coming": self._coming(series) if series else [],
+            "from_date": request.POST.get("from_date", request.GET.get("from_date", "")),
         }
         return TemplateResponse(request, "admin/scheduling/series.html", context)
 
@@ -181,11 +182,15 @@ class SeriesAdmin(StudioAdmin):
         if not form.is_valid():
             return None
         by = acting(request)
+        given = request.POST.get("from_date", "")
+        from_date = _date(given)
         try:
+            if given and from_date is None:
+                raise services.Refused(("from_date", "invalid", f"{given[:20]} is no day."))
             if series is None:
                 stored = planning.create_series(form.plan(), by=by)
                 messages.success(request, "Made. Its coming posts are prepared.")
-            elif from_date := _date(request.POST.get("from_date", "")):
+            elif from_date is not None:
                 stored = planning.change_following(series, form.plan(), from_date=from_date, by=by)
                 messages.success(request, f"Changed from {from_date} on.")
             else:

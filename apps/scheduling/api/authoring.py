@@ -14,8 +14,7 @@ from apps.core.serializers import Id, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import authoring
 from apps.scheduling.api.drafts import MOST_ACCOUNTS, found
-from apps.scheduling.models import Candidate, DraftRun, SocialAccount
-from apps.scheduling.models_drafts import LONGEST_BRIEF
+from apps.scheduling.models import LONGEST_BRIEF, Candidate, DraftRun, SocialAccount
 
 
 class WishInput(Strict):

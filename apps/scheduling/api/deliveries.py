@@ -1,6 +1,6 @@
 """Deliveries over HTTP: one post on one account, with every attempt."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Prefetch
 from django_filters import rest_framework as filters
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.core.api import Resource
 from apps.core.serializers import Link, Strict
 from apps.scheduling import services, unpublishing
-from apps.scheduling.models import Attempt, Delivery
+from apps.scheduling.models import Attempt, Delivery, Measurement
 from apps.scheduling.networks import publishers
 
 
@@ -37,6 +37,15 @@ class DisclosedOutput(serializers.Serializer[Any]):
         ),
         required=False,
     )
+
+
+class MeasurementOutput(serializers.ModelSerializer[Measurement]):
+    """How a post stood on its network at one look."""
+
+    class Meta:
+        model = Measurement
+        fields = ("at", "likes", "comments", "shares")
+        read_only_fields = fields
 
 
 class DeliveryOutput(serializers.ModelSerializer[Delivery]):
@@ -82,8 +91,10 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
 
 
 # Everything an answer shows, in a fixed number of queries.
-SHOWN = Delivery.objects.select_related("account").prefetch_related(
-    Prefetch("attempts", Attempt.objects.order_by("started_at", "id"))
+SHOWN = Delivery.objects.prefetch_related(
+    # Not joined: a planner without statistics would begin with the few accounts, and sort the lot.
+    "account",
+    Prefetch("attempts", Attempt.objects.order_by("started_at", "id")),
 )
 
 
@@ -128,6 +139,7 @@ class DeliveryViewSet(Resource):
     queryset = SHOWN.select_related("post")
     serializer_class = output = DeliveryOutput
     filterset_class = DeliveryFilter
+    needs: ClassVar[dict[str, str]] = {"measurements": "view"}
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
@@ -158,6 +170,13 @@ class DeliveryViewSet(Resource):
     def mark_removed(self, request: Request, pk: str) -> Response:
         """Note that somebody removed it by hand."""
         return self._after(unpublishing.mark_removed, request)
+
+    @extend_schema(responses=MeasurementOutput(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def measurements(self, request: Request, pk: str) -> Response:
+        """Its likes, answers and shares over time, the first look first."""
+        rows = self.get_object().measurements.all()
+        return Response(MeasurementOutput(rows, many=True).data)
 
     def _after(self, verb: Any, request: Request, **given: Any) -> Response:
         delivery = self.get_object()

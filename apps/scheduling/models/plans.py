@@ -1,4 +1,4 @@
-"""What posts are made from: series and their occurrences. The posts themselves are in models.py."""
+"""What posts are made from: series with their occurrences, slots of queues, evergreens."""
 
 from typing import ClassVar
 
