@@ -137,9 +137,9 @@ def _blocks(
     if wanted & {"postgresql", "content", "back"}:
         url = stack.enter_context(servers.fresh_database(home, "gator"))
         studio = Studio(folder / "studio", url)
-        studio.manage("", "migrate")
+        persona = studio.persona()
         if wanted & {"postgresql", "back"}:
-            fill_postgres(url, rows)
+            fill_postgres(url, persona, rows)
         if "postgresql" in wanted:
             costs = of_postgres(
                 studio, home, scratch, rounds=options.rounds, rivals=not options.no_rivals
@@ -156,8 +156,7 @@ def _blocks(
         shutil.rmtree(studio.var)
     if wanted & {"sqlite", "crossing"}:
         small = Studio(folder / "small")
-        small.manage("", "migrate")
-        fill_sqlite(small.var / "gator.sqlite3", rows)
+        fill_sqlite(small.var / "gator.sqlite3", small.persona(), rows)
         if "sqlite" in wanted:
             yield f"SQLite, {rows} MB of rows", of_sqlite(small, scratch, rounds=options.rounds)
         if "crossing" in wanted:

@@ -115,8 +115,7 @@ def crossing(
 ) -> list[Cost]:
     """The move at a tenth of the size and at all of it."""
     little = Studio(folder / "little")
-    little.manage("", "migrate")
-    fill_sqlite(little.var / "gator.sqlite3", megabytes // 10)
+    fill_sqlite(little.var / "gator.sqlite3", little.persona(), megabytes // 10)
     costs = [large.idle()]
     for source, size in ((little, megabytes // 10), (large, megabytes)):
         source.manage("", "backup", "--only", "db", "--quiet")
