@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
@@ -80,10 +81,11 @@ class BackupRunAdmin(ReadOnlyAdmin):
         (None, {"fields": ("name", "state_", "kind", "what", "storage", "job", "requested_by")}),
         ("Time", {"fields": (("started", "finished"), ("took_", "speed"))}),
         ("Size", {"fields": (("size_", "plain"), "is_encrypted")}),
-        ("Trust", {"fields": (("read", "proof"), "problem", "warnings", "error")}),
+        ("Trust", {"fields": (("read", "proof"), "problem", "warnings_", "error")}),
+        ("Log", {"fields": ("log_",)}),
     )
     readonly_fields = ("state_", "started", "finished", "took_", "speed", "size_", "plain", "read",
-                       "proof")  # fmt: skip
+                       "proof", "warnings_", "log_")  # fmt: skip
 
     @display(description="Started", ordering="started_at")
     def started(self, run: BackupRun) -> Any:
@@ -97,7 +99,7 @@ class BackupRunAdmin(ReadOnlyAdmin):
     def state_(self, run: BackupRun) -> Any:
         if run.problem:
             return badge("bad", "Damaged", run.problem)
-        if run.state == BackupRun.State.RUNNING:
+        if run.state == BackupRun.State.RUNNING or run.stage:
             share = "" if run.percent is None else f" {run.percent}%"
             return badge("info", f"{run.stage or 'Starting'}{share}", human_bytes(run.done_bytes))
         label = run.get_state_display()
@@ -128,6 +130,21 @@ class BackupRunAdmin(ReadOnlyAdmin):
     @display(description="Proven", ordering="proven_at")
     def proof(self, run: BackupRun) -> Any:
         return when(run.proven_at)
+
+    @display(description="Warnings")
+    def warnings_(self, run: BackupRun) -> Any:
+        return format_html_join("", "<p>{}</p>", ((each,) for each in run.warnings)) or "–"
+
+    @display(description="In UTC")
+    def log_(self, run: BackupRun) -> Any:
+        return format_html('<pre class="g-log">{}</pre>', run.log) if run.log else "–"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The list, which loads itself again while something goes on."""
+        waits = BackupRun.objects.busy().exists()
+        return super().changelist_view(request, {**(extra_context or {}), "waits": waits})
 
     # -- What may be done -----------------------------------------------------------------------
 

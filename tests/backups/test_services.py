@@ -49,6 +49,21 @@ def test_a_run_tells_what_became_of_it(home: Home) -> None:
     assert run.verified_at is not None and run.size > 0 and run.took is not None
     assert run.plain_size > run.size and run.bytes_per_second
     assert home.shelf().names() == [run.name]
+    running.check(run)
+    running.prove(run)
+    run.refresh_from_db()
+    said = [line.split("  ", 1)[1].split(":")[0] for line in run.log.splitlines()]
+    assert [line for line in said if not line.startswith(("Checking", "Unpacking"))] == [
+        "Begun",
+        "Database",
+        "Content",
+        "Reading back database.sql.gz",
+        "Reading back content.tar.gz",
+        "Made",
+        "Read again, every byte",
+        "Drilled",
+    ]
+    assert run.stage == "" and not run.is_busy
 
 
 def test_a_failed_run_says_why_and_raises_the_alarm(
@@ -243,6 +258,13 @@ def test_the_admin_shows_runs_and_starts_them(home: Home, sent: list[tuple[str, 
     client.force_login(User.objects.get(username="ada"))
     page = client.get("/admin/backups/backuprun/")
     assert page.status_code == 200 and b"Content 50%" in page.content
+    assert b"waiting.js" in page.content, "it loads itself again while something goes on"
+    BackupRun.objects.filter(state="running").delete()
+    assert b"waiting.js" not in client.get("/admin/backups/backuprun/").content
+    BackupRun.objects.filter(pk=run.pk).update(stage="Checking content.tar.gz")
+    detail = client.get(f"/admin/backups/backuprun/{run.pk}/change/").content
+    assert b"waiting.js" in detail and b"Checking content.tar.gz" in detail
+    BackupRun.objects.filter(pk=run.pk).update(stage="")
     assert client.get(f"/admin/backups/backuprun/{run.pk}/change/").status_code == 200
     assert client.get("/admin/backups/backupjob/").status_code == 200
     job = BackupJob.objects.get()
