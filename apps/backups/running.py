@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.backups import drilling, index, pitr, retention
 from apps.backups.archiving import Order, make_backup
-from apps.backups.errors import BackupError, Busy, Damaged
+from apps.backups.errors import BackupError, Busy, Damaged, WrongKey
 from apps.backups.manifest import Manifest
 from apps.backups.models import BackupJob, BackupRun
 from apps.backups.progress import OnRow, Progress, human_bytes
@@ -142,6 +142,9 @@ def prove(
             drilling.drill(backup, progress)
     except Damaged as error:
         _is_bad(run, str(error))
+        raise
+    except (Busy, WrongKey):
+        # Not tried, which says nothing of the backup.
         raise
     except BackupError as error:
         _note(run, f"The drill failed: {error}")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pyrage
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -88,6 +89,27 @@ def test_the_daily_job_is_there_at_half_past_two(home: Home) -> None:
     assert tasks.create_automated_backup(str(job.pk)) == {"Daily": home.shelf().names()[0]}
     run = BackupRun.objects.get()
     assert (run.kind, run.job) == ("scheduled", job)
+
+
+def test_the_drill_is_there_on_sundays(home: Home) -> None:
+    drill = PeriodicTask.objects.get(task="drill_backup")
+    assert drill.enabled and drill.crontab is not None
+    assert (drill.crontab.day_of_week, drill.crontab.hour) == ("0", "4")
+    home.back_up()
+    index.sync()
+    assert tasks.drill_backup() == "", "one that nobody has read is not drilled"
+    tasks.check_backups()
+    assert tasks.drill_backup() == home.shelf().names()[0]
+    assert BackupRun.objects.get().proven_at is not None
+
+
+def test_a_drill_without_the_key_is_no_failure(home: Home, settings: Settings) -> None:
+    settings.BACKUP_AGE_RECIPIENTS = [str(pyrage.x25519.Identity.generate().to_public())]
+    run = run_now()
+    assert run.is_encrypted and tasks.drill_backup() == ""
+    run.refresh_from_db()
+    assert run.proven_at is None and run.problem == ""
+    assert not Alert.objects.filter(key="backups.drill").exists()
 
 
 def test_editing_a_job_edits_its_schedule(home: Home, ada_in_home: User) -> None:
