@@ -62,6 +62,8 @@ def test_a_run_tells_what_became_of_it(home: Home) -> None:
         "Reading back content.tar.gz",
         "Made",
         "Read again, every byte",
+        "Database",
+        "Content",
         "Drilled",
     ]
     assert run.stage == "" and not run.is_busy

@@ -60,9 +60,10 @@ class Folder(paramiko.SFTPServerInterface):  # type: ignore[misc, name-defined]
 
     def open(self, path: str, flags: int, attributes: Any) -> Any:
         try:
-            file = os.fdopen(os.open(self._at(path), flags, 0o600), "r+b" if flags else "rb")
+            descriptor = os.open(self._at(path), flags, 0o600)
         except FileNotFoundError:
             return paramiko.SFTP_NO_SUCH_FILE
+        file = os.fdopen(descriptor, "wb" if flags & os.O_WRONLY else "rb")
         handle = Handle(flags)
         handle.readfile = handle.writefile = file
         return handle

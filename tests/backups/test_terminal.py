@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ Type = Callable[..., tuple[int, str]]
 @pytest.fixture
 def at_terminal(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
     """`at_terminal("restore", "latest", typed="yes\\n")` gives the exit code and the screen."""
+    handler = signal.getsignal(signal.SIGTERM)
     theirs, ours = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -41,6 +43,7 @@ def at_terminal(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
         return int(ended.value.code or 0), shown.decode()
 
     yield run
+    signal.signal(signal.SIGTERM, handler)
     os.close(theirs)
     os.close(ours)
 
