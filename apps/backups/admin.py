@@ -70,18 +70,22 @@ class BackupJobAdmin(StudioAdmin):
 class BackupRunAdmin(ReadOnlyAdmin):
     """Every backup: how large, how fast, read again when, proven when."""
 
-    list_display = ("started", "state_", "kind", "what", "size_", "took_", "speed", "read", "proof")
+    list_display = ("started", "state_", "parts", "size_", "pace", "read", "proof", "kind")
     list_display_links = ("started",)
     list_filter = ("state", "kind", "what")
     search_fields = ("name", "error")
     actions = ("verify_selected", "drill_selected")
     actions_list = ("back_up_now",)
     actions_detail = ("download",)
+    # What went wrong comes first: it is why somebody looks.
     fieldsets = (
-        (None, {"fields": ("name", "state_", "kind", "what", "storage", "job", "requested_by")}),
-        ("Time", {"fields": (("started", "finished"), ("took_", "speed"))}),
-        ("Size", {"fields": (("size_", "plain"), "is_encrypted")}),
-        ("Trust", {"fields": (("read", "proof"), "problem", "warnings_", "error")}),
+        (None, {"fields": ("state_", "error", "problem", "warnings_")}),
+        ("Trust", {"fields": (("read", "proof"), "is_encrypted")}),
+        ("What", {"fields": ("name", "kind", "what", "storage", "job", "requested_by")}),
+        (
+            "Time and size",
+            {"fields": (("started", "finished"), ("took_", "speed"), ("size_", "plain"))},
+        ),
         ("Log", {"fields": ("log_",)}),
     )
     readonly_fields = ("state_", "started", "finished", "took_", "speed", "size_", "plain", "read",
@@ -107,9 +111,13 @@ class BackupRunAdmin(ReadOnlyAdmin):
             return badge("warn", f"{label}, with warnings", "\n".join(run.warnings))
         return badge(TONES[run.state], label, run.error)
 
+    @display(description="What", ordering="what")
+    def parts(self, run: BackupRun) -> str:
+        return {"all": "All", "db": "Database", "content": "Content"}[run.what]
+
     @display(description="Size", ordering="size")
     def size_(self, run: BackupRun) -> str:
-        return human_bytes(run.size) if run.size else "–"
+        return human_bytes(run.size).replace(" ", "\N{NO-BREAK SPACE}") if run.size else "–"
 
     @display(description="Before packing", ordering="plain_size")
     def plain(self, run: BackupRun) -> str:
@@ -122,6 +130,14 @@ class BackupRunAdmin(ReadOnlyAdmin):
     @display(description="Speed")
     def speed(self, run: BackupRun) -> str:
         return f"{human_bytes(run.bytes_per_second)}/s" if run.bytes_per_second else "–"
+
+    @display(description="Took")
+    def pace(self, run: BackupRun) -> Any:
+        """Both in one column: all that matters of a backup fits on one screen then."""
+        if not run.bytes_per_second:
+            return self.took_(run)
+        speed = self.speed(run).replace(" ", "\N{NO-BREAK SPACE}")
+        return format_html('{}<br><span class="g-quiet">{}</span>', self.took_(run), speed)
 
     @display(description="Verified", ordering="verified_at")
     def read(self, run: BackupRun) -> Any:
@@ -157,8 +173,10 @@ class BackupRunAdmin(ReadOnlyAdmin):
         return request.user.has_perm("backups.change_backuprun")
 
     def has_download_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """A backup holds everything: superusers only."""
-        return bool(request.user.is_superuser)
+        """A backup holds everything: superusers only, and only where there is one."""
+        made = BackupRun.objects.finished()
+        there = object_id is None or made.filter(pk=object_id).exists()
+        return bool(request.user.is_superuser) and there
 
     def get_urls(self) -> list[Any]:
         start = path(

@@ -18,11 +18,14 @@ from apps.backups.verifying import Backup, verify
 from tests.backups.conftest import Home
 
 paramiko = pytest.importorskip("paramiko")
+_Server: Any = paramiko.ServerInterface
+_Files: Any = paramiko.SFTPServerInterface
+_File: Any = paramiko.SFTPHandle
 
 NAME, PASSWORD = "gator", "correct horse"
 
 
-class Doorkeeper(paramiko.ServerInterface):  # type: ignore[misc, name-defined]
+class Doorkeeper(_Server):  # type: ignore[misc]
     """Lets one user in."""
 
     def check_auth_password(self, username: str, password: str) -> int:
@@ -33,7 +36,7 @@ class Doorkeeper(paramiko.ServerInterface):  # type: ignore[misc, name-defined]
         return int(paramiko.OPEN_SUCCEEDED)
 
 
-class Folder(paramiko.SFTPServerInterface):  # type: ignore[misc, name-defined]
+class Folder(_Files):  # type: ignore[misc]
     """A folder of this machine, as an SFTP server shows it."""
 
     root = Path()
@@ -90,7 +93,7 @@ class Folder(paramiko.SFTPServerInterface):  # type: ignore[misc, name-defined]
         return self._done(lambda at: os.chmod(at, attributes.st_mode & 0o777), path)
 
 
-class Handle(paramiko.SFTPHandle):  # type: ignore[misc, name-defined]
+class Handle(_File):  # type: ignore[misc]
     """An open file on a disk that may be full."""
 
     def write(self, offset: int, data: bytes) -> Any:
