@@ -174,9 +174,11 @@ class BackupRunAdmin(ReadOnlyAdmin):
 
     def has_download_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """A backup holds everything: superusers only, and only where there is one."""
-        made = BackupRun.objects.finished()
-        there = object_id is None or made.filter(pk=object_id).exists()
-        return bool(request.user.is_superuser) and there
+        if object_id is not None:
+            run = self.get_object(request, object_id)
+            if run is None or run.state != BackupRun.State.DONE:
+                return False
+        return bool(request.user.is_superuser)
 
     def get_urls(self) -> list[Any]:
         start = path(

@@ -310,6 +310,10 @@ def test_only_superusers_download(home: Home) -> None:
     assert staff.get(url).status_code in (302, 403)
     client = Client()
     client.force_login(User.objects.get(username="ada"))
+    failed = BackupRun.objects.create(state="failed")
+    for nothing in (failed.pk, "nonsense"):
+        answer = client.get(f"/admin/backups/backuprun/{nothing}/download/")
+        assert answer.status_code in (302, 403, 404)
     answer = client.get(url)
     content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
