@@ -1,6 +1,7 @@
 """A small studio on disk: its own database, content and backups, in this process."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib.util import find_spec
