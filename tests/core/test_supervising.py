@@ -140,29 +140,40 @@ def test_the_web_goes_first_but_keeps_nobody_waiting_for_ever(tmp_path: Path) ->
         f"Path({str(tmp_path / 'open')!r}).touch();"
         f"s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
     )
+    looks = f"ls {tmp_path} > {tmp_path}/half; mv {tmp_path}/half {tmp_path}/seen; sleep 600"
     plan = Plan(
         parts=[
             Part(name="web", command=[sys.executable, "-c", web]),
-            Part(name="work", command=["sh", "-c", f"ls {tmp_path} > {tmp_path}/seen; sleep 600"]),
+            Part(name="work", command=["sh", "-c", looks]),
         ],
         logs=str(tmp_path / "logs"),
         control=str(tmp_path / "control.sock"),
         web=("127.0.0.1", port),
     )
     supervisor = supervising.Supervisor(plan)
+    late = supervising.Supervisor(replace(plan, web=("127.0.0.1", free_port())))
     try:
         _eventually(lambda: _turned(supervisor) and (tmp_path / "seen").exists())
         assert "open" in (tmp_path / "seen").read_text().split()
         # A web that never opens its door holds up the others for so long only.
-        late = supervising.Supervisor(replace(plan, web=("127.0.0.1", free_port())))
         late.children["web"].process = supervisor.children["web"].process
         late.children["web"].started_at = time.monotonic() - supervising.WEB_FIRST_SECONDS
         assert not late._web_goes_first(late.children["work"])
     finally:
-        for child in supervisor.children.values():
-            if child.process is not None:
-                child.process.kill()
-                child.process.communicate()
+        _put_away(supervisor)
+        late.children["web"].process = None
+        _put_away(late)
+
+
+def _put_away(supervisor: supervising.Supervisor) -> None:
+    supervisor.selector.close()
+    for child in supervisor.children.values():
+        child.log.close()
+        if child.process is not None:
+            child.process.kill()
+            child.process.wait()
+            assert child.process.stdout is not None
+            child.process.stdout.close()
 
 
 def _turned(supervisor: supervising.Supervisor) -> bool:
