@@ -63,6 +63,7 @@ bench-chat: $(VENV)/.tests  ## Measure chat beside websockets, socket.io and dap
 lock: $(VENV)/.runs  ## Pin requirements anew from the *.in files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements-s3.in -o requirements-s3.txt
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements-sftp.in -o requirements-sftp.txt
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 clean:  ## Remove the virtual environment and caches (var/ stays)

@@ -51,16 +51,16 @@ def _up(stack: ExitStack, studio: Studio) -> str:
 
 
 class Watcher:
-    """Asks a studio for a page all the time, and remembers the longest silence."""
+    """Asks an address of a studio all the time, and remembers the longest silence."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self._stop, self.longest = url, threading.Event(), 0.0
+    def __init__(self, address: str) -> None:
+        self._address, self._stop, self.longest = address, threading.Event(), 0.0
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
         last = time.monotonic()
         while not self._stop.is_set():
-            if _answers(f"{self._url}/readyz"):
+            if _answers(self._address):
                 now = time.monotonic()
                 self.longest, last = max(self.longest, now - last), now
             time.sleep(0.05)
@@ -72,7 +72,7 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         # The last silence counts only once it has ended.
         deadline = time.monotonic() + 60
-        while not _answers(f"{self._url}/readyz") and time.monotonic() < deadline:
+        while not _answers(self._address) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.2)
         self._stop.set()
@@ -91,7 +91,7 @@ def serving_again(stack: ExitStack, folder: Path, home: Path, full: Studio) -> l
     with ExitStack() as running:
         url = _up(running, empty)
         ready = Cost(what="until `up` serves it", cpu=0, wall=round(time.monotonic() - began, 2))
-        with Watcher(url) as watcher:
+        with Watcher(f"{url}/admin/login/") as page, Watcher(f"{url}/readyz") as all_of_it:
             done = subprocess.run(
                 [sys.executable, "manage.py", "restore", str(backup), "--yes", "--json", "--quiet"],
                 cwd=ROOT,
@@ -106,7 +106,8 @@ def serving_again(stack: ExitStack, folder: Path, home: Path, full: Studio) -> l
         restored,
         ready,
         Cost(what="outage of a switch, by its own report", cpu=0, wall=report["outage_seconds"]),
-        Cost(what="the same, /readyz not 200", cpu=0, wall=round(watcher.longest, 2)),
+        Cost(what="no page of the web was served", cpu=0, wall=round(page.longest, 2)),
+        Cost(what="until workers and beat were back too", cpu=0, wall=round(all_of_it.longest, 2)),
     ]
 
 
@@ -115,8 +116,7 @@ def crossing(
 ) -> list[Cost]:
     """The move at a tenth of the size and at all of it."""
     little = Studio(folder / "little")
-    little.manage("", "migrate")
-    fill_sqlite(little.var / "gator.sqlite3", megabytes // 10)
+    fill_sqlite(little.var / "gator.sqlite3", little.persona(), megabytes // 10)
     costs = [large.idle()]
     for source, size in ((little, megabytes // 10), (large, megabytes)):
         source.manage("", "backup", "--only", "db", "--quiet")

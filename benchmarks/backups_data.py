@@ -3,7 +3,6 @@
 import random
 import sqlite3
 import uuid
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -54,37 +53,27 @@ def _publications(megabytes: int, persona: str, dash: bool) -> list[tuple[str, .
 _COLUMNS = "id, persona_id, source_id, network, text, url, published_at"
 
 
-def fill_postgres(url: str, megabytes: int) -> None:
-    """About so many megabytes of publications."""
-    persona = str(uuid.uuid4())
-    with psycopg.connect(url) as connection:
-        _persona(lambda q, v: connection.execute(q.replace("?", "%s").encode(), v), persona)
-        with connection.cursor().copy(
+def fill_postgres(url: str, persona: uuid.UUID, megabytes: int) -> None:
+    """About so many megabytes of a persona's publications."""
+    with (
+        psycopg.connect(url) as connection,
+        connection.cursor().copy(
             f"COPY personas_publication ({_COLUMNS}) FROM STDIN".encode()
-        ) as copy:
-            for row in _publications(megabytes, persona, dash=True):
-                copy.write_row(row)
+        ) as copy,
+    ):
+        for row in _publications(megabytes, str(persona), dash=True):
+            copy.write_row(row)
 
 
-def fill_sqlite(path: Path, megabytes: int) -> None:
+def fill_sqlite(path: Path, persona: uuid.UUID, megabytes: int) -> None:
     """The same in a file."""
-    persona = uuid.uuid4().hex
     with closing(sqlite3.connect(path)) as connection:
-        _persona(connection.execute, persona)
         connection.executemany(
             f"INSERT INTO personas_publication ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
-            _publications(megabytes, persona, dash=False),
+            _publications(megabytes, persona.hex, dash=False),
         )
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _persona(execute: Callable[..., object], key: str) -> None:
-    execute(
-        "INSERT INTO personas_persona (id, name, handle, bio, voice, language, time_zone, avatar, "
-        "is_active, created_at) VALUES (?, 'Luna', 'luna', '', '', 'en', 'UTC', '', ?, ?)",
-        (key, True, "2026-01-01 00:00:00"),
-    )
 
 
 def fill_content(folder: Path, megabytes: int) -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import UUID
 
 MB = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +71,12 @@ def sized(cost: Cost, path: Path, *, remove: bool = False) -> Cost:
     return cost
 
 
+_PERSONA = """
+from apps.personas.models import Persona
+print(Persona.objects.create(name="Luna", handle="luna").pk)
+"""
+
+
 class Studio:
     """An installation in a folder."""
 
@@ -95,6 +102,19 @@ class Studio:
         """Measure a command of manage.py."""
         command = [sys.executable, "manage.py", *arguments]
         return measure(what, command, self.environment | changed)
+
+    def persona(self) -> UUID:
+        """Bring the database to its tables and put a persona into it."""
+        self.manage("", "migrate")
+        made = subprocess.run(
+            [sys.executable, "manage.py", "shell", "-v", "0", "-c", _PERSONA],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return UUID(made.stdout.strip())
 
     def idle(self) -> Cost:
         """What every command costs before it does anything."""

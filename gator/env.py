@@ -1,9 +1,11 @@
 """Typed readers of environment settings; a bad value stops the start with one clear line."""
 
+import json
 import os
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -105,6 +107,30 @@ def rate(name: str, default: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)", value):
         raise BadSetting(f"{name}={value!r} is not NUMBER/min (or s, hour, day), as in 60/min.")
     return value
+
+
+_WHOLE_NUMBERS = re.compile(r"_(UID|GID|SIZE|EXPIRE|EXPIRATION|SECS|TIMEOUT|CONN)\Z")
+
+
+def storage_option(name: str) -> Any:
+    """A setting of django-storages in the type it expects: an object or a list written as JSON,
+    true or false, a file mode in octal, a number where the name says so; all else is text.
+    """
+    value = text(name)
+    if value[0] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            # The value may hold a password, so it is not repeated.
+            raise BadSetting(f"{name} is no JSON: {error}.") from None
+    if value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if re.fullmatch(r"SFTP_STORAGE_(FILE|DIR)_MODE", name):
+        if not re.fullmatch(r"(0o?)?[0-7]{3,4}", value):
+            raise BadSetting(f"{name}={value!r} is no file mode in octal, as in 0600.")
+        return int(value, 8)
+    # Not every number: a key or a bucket may consist of digits.
+    return int(value) if _WHOLE_NUMBERS.search(name) and value.isdecimal() else value
 
 
 def folder(name: str, default: Path) -> Path:

@@ -437,9 +437,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # django-storages reads its settings by these names; give them as environment variables.
-for _name, _value in os.environ.items():
-    if _name.startswith(("AWS_", "GS_", "AZURE_", "SFTP_STORAGE_", "DROPBOX_")) and _value:
-        globals()[_name] = _value
+for _name in list(os.environ):
+    if _name.startswith(("AWS_", "GS_", "AZURE_", "SFTP_", "DROPBOX_")) and env.text(_name):
+        globals()[_name] = env.storage_option(_name)
 MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_MB", 100, at_least=1) * 1_000_000
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
@@ -69,21 +70,26 @@ class BackupJobAdmin(StudioAdmin):
 class BackupRunAdmin(ReadOnlyAdmin):
     """Every backup: how large, how fast, read again when, proven when."""
 
-    list_display = ("started", "state_", "kind", "what", "size_", "took_", "speed", "read", "proof")
+    list_display = ("started", "state_", "parts", "size_", "pace", "read", "proof", "kind")
     list_display_links = ("started",)
     list_filter = ("state", "kind", "what")
     search_fields = ("name", "error")
     actions = ("verify_selected", "drill_selected")
     actions_list = ("back_up_now",)
     actions_detail = ("download",)
+    # What went wrong comes first: it is why somebody looks.
     fieldsets = (
-        (None, {"fields": ("name", "state_", "kind", "what", "storage", "job", "requested_by")}),
-        ("Time", {"fields": (("started", "finished"), ("took_", "speed"))}),
-        ("Size", {"fields": (("size_", "plain"), "is_encrypted")}),
-        ("Trust", {"fields": (("read", "proof"), "problem", "warnings", "error")}),
+        (None, {"fields": ("state_", "error", "problem", "warnings_")}),
+        ("Trust", {"fields": (("read", "proof"), "is_encrypted")}),
+        ("What", {"fields": ("name", "kind", "what", "storage", "job", "requested_by")}),
+        (
+            "Time and size",
+            {"fields": (("started", "finished"), ("took_", "speed"), ("size_", "plain"))},
+        ),
+        ("Log", {"fields": ("log_",)}),
     )
     readonly_fields = ("state_", "started", "finished", "took_", "speed", "size_", "plain", "read",
-                       "proof")  # fmt: skip
+                       "proof", "warnings_", "log_")  # fmt: skip
 
     @display(description="Started", ordering="started_at")
     def started(self, run: BackupRun) -> Any:
@@ -97,7 +103,7 @@ class BackupRunAdmin(ReadOnlyAdmin):
     def state_(self, run: BackupRun) -> Any:
         if run.problem:
             return badge("bad", "Damaged", run.problem)
-        if run.state == BackupRun.State.RUNNING:
+        if run.state == BackupRun.State.RUNNING or run.stage:
             share = "" if run.percent is None else f" {run.percent}%"
             return badge("info", f"{run.stage or 'Starting'}{share}", human_bytes(run.done_bytes))
         label = run.get_state_display()
@@ -105,9 +111,13 @@ class BackupRunAdmin(ReadOnlyAdmin):
             return badge("warn", f"{label}, with warnings", "\n".join(run.warnings))
         return badge(TONES[run.state], label, run.error)
 
+    @display(description="What", ordering="what")
+    def parts(self, run: BackupRun) -> str:
+        return {"all": "All", "db": "Database", "content": "Content"}[run.what]
+
     @display(description="Size", ordering="size")
     def size_(self, run: BackupRun) -> str:
-        return human_bytes(run.size) if run.size else "–"
+        return human_bytes(run.size).replace(" ", "\N{NO-BREAK SPACE}") if run.size else "–"
 
     @display(description="Before packing", ordering="plain_size")
     def plain(self, run: BackupRun) -> str:
@@ -121,6 +131,14 @@ class BackupRunAdmin(ReadOnlyAdmin):
     def speed(self, run: BackupRun) -> str:
         return f"{human_bytes(run.bytes_per_second)}/s" if run.bytes_per_second else "–"
 
+    @display(description="Took")
+    def pace(self, run: BackupRun) -> Any:
+        """Both in one column: all that matters of a backup fits on one screen then."""
+        if not run.bytes_per_second:
+            return self.took_(run)
+        speed = self.speed(run).replace(" ", "\N{NO-BREAK SPACE}")
+        return format_html('{}<br><span class="g-quiet">{}</span>', self.took_(run), speed)
+
     @display(description="Verified", ordering="verified_at")
     def read(self, run: BackupRun) -> Any:
         return when(run.verified_at)
@@ -128,6 +146,21 @@ class BackupRunAdmin(ReadOnlyAdmin):
     @display(description="Proven", ordering="proven_at")
     def proof(self, run: BackupRun) -> Any:
         return when(run.proven_at)
+
+    @display(description="Warnings")
+    def warnings_(self, run: BackupRun) -> Any:
+        return format_html_join("", "<p>{}</p>", ((each,) for each in run.warnings)) or "–"
+
+    @display(description="In UTC")
+    def log_(self, run: BackupRun) -> Any:
+        return format_html('<pre class="g-log">{}</pre>', run.log) if run.log else "–"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The list, which loads itself again while something goes on."""
+        waits = BackupRun.objects.busy().exists()
+        return super().changelist_view(request, {**(extra_context or {}), "waits": waits})
 
     # -- What may be done -----------------------------------------------------------------------
 
@@ -140,7 +173,11 @@ class BackupRunAdmin(ReadOnlyAdmin):
         return request.user.has_perm("backups.change_backuprun")
 
     def has_download_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """A backup holds everything: superusers only."""
+        """A backup holds everything: superusers only, and only where there is one."""
+        if object_id is not None:
+            run = self.get_object(request, object_id)
+            if run is None or run.state != BackupRun.State.DONE:
+                return False
         return bool(request.user.is_superuser)
 
     def get_urls(self) -> list[Any]:

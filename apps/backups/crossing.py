@@ -32,7 +32,8 @@ from apps.backups.verifying import Backup
 log = structlog.get_logger(__name__)
 
 SOURCE = "crossing"
-ROWS_AT_A_TIME = 1_000
+# Django holds them twice; a row may be long.
+ROWS_AT_A_TIME = 200
 # PostgreSQL's own migrations write this table; everything else is copied.
 _NOT_COPIED = frozenset({"django_migrations"})
 

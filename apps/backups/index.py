@@ -63,6 +63,8 @@ def sync(storage: str = "backups") -> int:
 
 def bury_the_dead() -> int:
     """Mark runs as failed whose process was killed: the lock is free, so none can be alive."""
+    # Of a reading or drill that was killed; a living one writes it again in a moment.
+    BackupRun.objects.finished().exclude(stage="").update(stage="")
     try:
         with locks.exclusive():
             return BackupRun.objects.filter(state=BackupRun.State.RUNNING).update(

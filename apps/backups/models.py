@@ -1,6 +1,6 @@
 """Backup jobs, which staff edit, and runs: what is known of every backup made, good or bad."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -67,6 +67,10 @@ class RunQuerySet(models.QuerySet["BackupRun"]):
     def under_way(self) -> Self:
         return self.filter(state__in=[BackupRun.State.QUEUED, BackupRun.State.RUNNING])
 
+    def busy(self) -> Self:
+        """Those that are being made, read or drilled."""
+        return self.under_way() | self.exclude(stage="")
+
 
 class BackupRun(models.Model):
     """One backup: asked for, under way, made or failed, and what later readings found."""
@@ -111,6 +115,7 @@ class BackupRun(models.Model):
     )
     warnings = models.JSONField(default=list, blank=True)
     error = models.TextField(blank=True)
+    log = models.TextField(blank=True, help_text="What was done with it, step by step, in UTC.")
 
     objects = RunQuerySet.as_manager()
 
@@ -126,6 +131,15 @@ class BackupRun(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"Backup of {self.started_at:%Y-%m-%d %H:%M}"
+
+    def note(self, text: str) -> None:
+        """Add a line to the log; whoever saves the row next stores it."""
+        self.log += f"{timezone.now().astimezone(UTC):%Y-%m-%d %H:%M:%S}  {text}\n"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being done with it now."""
+        return self.state in (self.State.QUEUED, self.State.RUNNING) or bool(self.stage)
 
     @property
     def took(self) -> timedelta | None:

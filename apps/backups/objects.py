@@ -168,24 +168,28 @@ class ObjectShelf:
         name = manifest.checked_name(name)
         # Unlisted first: a backup without its metadata is no backup.
         self.remove(f"{name}/{manifest.FILE_NAME}")
+        self._empty(name)
+
+    def _empty(self, name: str) -> bool:
+        """Remove what lies in a folder, and the folder where there is such a thing."""
         _, files = self._storage.listdir(name)
         for file in files:
             self.remove(f"{name}/{file}")
-        if not self._s3 and hasattr(self._storage, "delete"):
+        if not self._s3:
             with suppress(Exception):
                 self._storage.delete(name)
+            with suppress(Exception):
+                # SFTP's delete() is for files, and an empty folder would be swept for ever.
+                self._storage.sftp.rmdir(self._storage._remote_path(name))
+        return bool(files)
 
     def sweep(self) -> list[str]:
         swept = []
         for name in self._listed():
             if self._has(f"{name}/{manifest.FILE_NAME}"):
                 continue
-            if not self._is_stale(name):
-                continue
-            _, files = self._storage.listdir(name)
-            for file in files:
-                self.remove(f"{name}/{file}")
-            swept.append(name)
+            if self._is_stale(name) and self._empty(name):
+                swept.append(name)
         if self._s3:
             swept += self._abort_uploads(before=datetime.now(UTC) - STALE)
         return swept
@@ -218,9 +222,7 @@ class ObjectShelf:
     def discard(self, name: str) -> None:
         """Remove every trace of one unfinished backup of ours."""
         with suppress(FileNotFoundError):
-            _, files = self._storage.listdir(name)
-            for file in files:
-                self.remove(f"{name}/{file}")
+            self._empty(name)
         if self._s3:
             self._abort_uploads(prefix=f"{name}/")
 

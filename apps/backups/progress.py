@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import IO, Any
 
 from django.db import DatabaseError
@@ -119,10 +120,18 @@ class OnRow(Progress):
         super().__init__()
         self._run = run
         self._also = also or Progress()
+        self._began = time.monotonic()
 
     def stage(self, name: str, expected: int = 0) -> None:
+        self._note_stage()
+        self._began = time.monotonic()
         self._also.stage(name, expected)
         super().stage(name, expected)
+
+    def _note_stage(self) -> None:
+        if self.name:
+            took = time.monotonic() - self._began
+            self._run.note(f"{self.name}: {human_bytes(self.done)} in {took:.1f} s")
 
     def add(self, count: int) -> None:
         self._also.add(count)
@@ -131,7 +140,10 @@ class OnRow(Progress):
     def show(self) -> None:
         try:
             BackupRun.objects.filter(pk=self._run.pk).update(
-                stage=self.name, done_bytes=self.done, expected_bytes=self.expected
+                stage=self.name,
+                done_bytes=self.done,
+                expected_bytes=self.expected,
+                log=self._run.log,
             )
         except DatabaseError:
             # The bar is not worth a backup.
@@ -141,4 +153,8 @@ class OnRow(Progress):
         self._also.say(event, **details)
 
     def close(self) -> None:
+        self._note_stage()
+        self.name = ""
+        with suppress(DatabaseError):
+            BackupRun.objects.filter(pk=self._run.pk).update(stage="", log=self._run.log)
         self._also.close()

@@ -5,6 +5,9 @@ database has been compared row by row count; then two renames decide, and the jo
 before each step, tells a killed restore how to go on.
 """
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -268,24 +271,49 @@ def _build_database(
 def _switch(plan: _Plan, progress: Progress, report: Report) -> None:
     progress.stage("Switching")
     began = datetime.now(UTC)
-    with writers.stopped():
-        plan.note = plan.note.at(Step.SWITCHING)
+    with _undisturbed():
         try:
-            _forward(plan)
-            plan.note = plan.note.at(Step.SWITCHED)
-            finishing.smoke_test(has_database=plan.database is not None)
-        except Exception as error:
-            _back(plan)
-            if isinstance(error, BackupError):
-                raise
-            raise BackupError(f"The restored studio did not work, so it was undone: {error}") from (
-                error
-            )
-        finishing.purge_queues()
-        plan.note = plan.note.at(Step.DONE)
+            with writers.stopped():
+                _exchange(plan)
+        except Exception:
+            if plan.note.step == Step.STAGED:
+                # Somebody who writes could not be stopped; nothing live was touched.
+                plan.discard()
+            raise
     report.outage_seconds = round((datetime.now(UTC) - began).total_seconds(), 2)
     report.restored, report.safety = True, plan.note.safety
     report.previous = f"kept until {datetime.now(UTC) + KEPT:%Y-%m-%d}"
+
+
+def _exchange(plan: _Plan) -> None:
+    plan.note = plan.note.at(Step.SWITCHING)
+    try:
+        _forward(plan)
+        plan.note = plan.note.at(Step.SWITCHED)
+        finishing.smoke_test(has_database=plan.database is not None)
+    except Exception as error:
+        _back(plan)
+        if isinstance(error, BackupError):
+            raise
+        raise BackupError(f"The restored studio did not work, so it was undone: {error}") from error
+    finishing.purge_queues()
+    plan.note = plan.note.at(Step.DONE)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the few seconds of a switch: half of one helps nobody.
+
+    What came meanwhile is dropped when the switch succeeded: it is done, and the report says so.
+    """
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+        while signal.sigpending() & signals:
+            signal.sigwait(signals)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forward(plan: _Plan) -> None:
@@ -341,7 +369,7 @@ def rollback(progress: Progress) -> Journal:
             plan.discard()
             return plan.note
         progress.stage("Switching back")
-        with writers.stopped():
+        with _undisturbed(), writers.stopped():
             _back(plan)
             finishing.purge_queues()
         return plan.note

@@ -1,5 +1,6 @@
 """Carrying out a run: the backup itself, its row, then retention, the ping and the alarms."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import structlog
@@ -8,10 +9,10 @@ from django.utils import timezone
 
 from apps.backups import drilling, index, pitr, retention
 from apps.backups.archiving import Order, make_backup
-from apps.backups.errors import BackupError, Busy, Damaged
+from apps.backups.errors import BackupError, Busy, Damaged, WrongKey
 from apps.backups.manifest import Manifest
 from apps.backups.models import BackupJob, BackupRun
-from apps.backups.progress import OnRow, Progress
+from apps.backups.progress import OnRow, Progress, human_bytes
 from apps.backups.shelves import shelf_of
 from apps.backups.verifying import Backup, verify
 from apps.core import http
@@ -30,27 +31,27 @@ def carry_out(run: BackupRun, *, encrypt: bool = False, also: Progress | None = 
     """Make the backup that this row asks for; the row tells how it went, whatever happens."""
     index.bury_the_dead()
     run.state, run.started_at = State.RUNNING, timezone.now()
-    run.save(update_fields=["state", "started_at"])
-    progress = OnRow(run, also)
+    run.note(f"Begun: {run.get_what_display().lower()}, to {run.storage}")
+    run.save(update_fields=["state", "started_at", "log"])
     try:
-        made = make_backup(
-            Order(
-                kind=run.kind,
-                what=run.what,
-                storage=run.storage,
-                encrypt=encrypt,
-                progress=progress,
+        with closing(OnRow(run, also)) as progress:
+            made = make_backup(
+                Order(
+                    kind=run.kind,
+                    what=run.what,
+                    storage=run.storage,
+                    encrypt=encrypt,
+                    progress=progress,
+                )
             )
-        )
     except BaseException as error:
         _failed(run, error)
         raise
-    finally:
-        progress.close()
     for name, value in index.fields_of(made).items():
         setattr(run, name, value)
     run.name = made.id
     run.verified_at = run.finished_at = timezone.now()
+    run.note(f"Made: {human_bytes(made.stored_bytes)}, read back")
     run.save()
     log.info("backup made", backup=made.id, bytes=made.stored_bytes)
     _afterwards(run)
@@ -59,8 +60,9 @@ def carry_out(run: BackupRun, *, encrypt: bool = False, also: Progress | None = 
 
 def _failed(run: BackupRun, error: BaseException) -> None:
     words = str(error) or type(error).__name__
+    run.note(f"Failed: {words}")
     BackupRun.objects.filter(pk=run.pk).update(
-        state=State.FAILED, finished_at=timezone.now(), error=words, stage=""
+        state=State.FAILED, finished_at=timezone.now(), error=words, stage="", log=run.log
     )
     log.error("backup failed", run=str(run.pk), error=words)
     if isinstance(error, Busy):
@@ -78,7 +80,8 @@ def _failed(run: BackupRun, error: BaseException) -> None:
 def _afterwards(run: BackupRun) -> None:
     """What may fail without making the backup any worse."""
     try:
-        retention.prune(run.storage, rules=retention.Rules.of(run.job))
+        if gone := retention.prune(run.storage, rules=retention.Rules.of(run.job)):
+            _note(run, f"Deleted by retention: {', '.join(gone)}")
     except Exception as error:
         log.exception("retention failed")
         _warn(run, f"Old backups could not be deleted: {error}")
@@ -95,6 +98,12 @@ def _afterwards(run: BackupRun) -> None:
 def _warn(run: BackupRun, message: str) -> None:
     run.warnings = [*run.warnings, message]
     run.save(update_fields=["warnings"])
+
+
+def _note(run: BackupRun, text: str, **fields: object) -> None:
+    """A line for the log, and with it what else the row learns."""
+    run.note(text)
+    BackupRun.objects.filter(pk=run.pk).update(log=run.log, **fields)
 
 
 def ping(*, failed: bool = False) -> None:
@@ -114,27 +123,31 @@ def check(
 ) -> None:
     """Read a backup again and write down what was found; raises Damaged when it is."""
     try:
-        backup = Backup.at(shelf_of(run.storage), run.name, identities)
-        verify(backup, also or Progress())
+        with closing(OnRow(run, also)) as progress:
+            verify(Backup.at(shelf_of(run.storage), run.name, identities), progress)
     except Damaged as error:
         _is_bad(run, str(error))
         raise
-    BackupRun.objects.filter(pk=run.pk).update(verified_at=timezone.now(), problem="")
+    _note(run, "Read again, every byte: whole", verified_at=timezone.now(), problem="")
 
 
 def prove(
     run: BackupRun, *, identities: list[object] | None = None, also: Progress | None = None
 ) -> None:
     """Restore a backup into a scratch database, compare, and write down what came of it."""
-    progress = also or Progress()
     try:
-        backup = Backup.at(shelf_of(run.storage), run.name, identities)
-        verify(backup, progress)
-        drilling.drill(backup, progress)
+        with closing(OnRow(run, also)) as progress:
+            backup = Backup.at(shelf_of(run.storage), run.name, identities)
+            verify(backup, progress)
+            drilling.drill(backup, progress)
     except Damaged as error:
         _is_bad(run, str(error))
         raise
+    except (Busy, WrongKey):
+        # Not tried, which says nothing of the backup.
+        raise
     except BackupError as error:
+        _note(run, f"The drill failed: {error}")
         alert(
             key="backups.drill",
             title=f"The drill of {run.name} failed",
@@ -144,11 +157,11 @@ def prove(
         )
         raise
     now = timezone.now()
-    BackupRun.objects.filter(pk=run.pk).update(verified_at=now, proven_at=now, problem="")
+    _note(run, "Drilled: restores completely", verified_at=now, proven_at=now, problem="")
 
 
 def _is_bad(run: BackupRun, problem: str) -> None:
-    BackupRun.objects.filter(pk=run.pk).update(problem=problem)
+    _note(run, f"Damaged: {problem}", problem=problem)
     alert(
         key=f"backups.damaged.{run.name}",
         title=f"{run.name} is damaged",

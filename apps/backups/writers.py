@@ -18,7 +18,9 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
+from apps.backups import journal
 from apps.backups.errors import BackupError, Busy
+from apps.backups.journal import Step
 from apps.core.models import Lease
 from gator import valkey
 
@@ -51,7 +53,7 @@ def ask_up(verb: str) -> dict[str, Any] | None:
 
 @contextmanager
 def stopped() -> Iterator[None]:
-    """Nobody writes inside; what `up` runs comes back at the end, whatever happens."""
+    """Nobody writes inside; what `up` runs comes back at the end, if the studio is whole then."""
     if ask_up("stop-writers") is None:
         refuse_living()
         yield
@@ -60,8 +62,11 @@ def stopped() -> Iterator[None]:
         refuse_living()
         yield
     finally:
-        # A restore that is killed here leaves them stopped: --resume or --rollback starts them.
-        ask_up("start-writers")
+        # A switch that is stuck halfway, or a restore killed here, leaves them stopped: nobody may
+        # write to half a studio, and --resume or --rollback starts them.
+        left = journal.unfinished()
+        if left is None or left.step not in (Step.SWITCHING, Step.SWITCHED):
+            ask_up("start-writers")
 
 
 def refuse_living() -> None:

@@ -23,6 +23,8 @@ from apps.core.processes import dying_with
 # Everything is gone 10 s after Ctrl-C: parts get this long to end by themselves, Valkey the rest.
 GRACE_SECONDS = 7.5
 VALKEY_GRACE_SECONDS = 1.5
+# So long the others wait for the web: on few cores, what starts beside it makes it late.
+WEB_FIRST_SECONDS = 5
 # A part that ran this long was fine: its next start comes at once again.
 STEADY_SECONDS = 10
 LONGEST_WAIT_SECONDS = 30
@@ -207,8 +209,18 @@ class Supervisor:
             if not child.wanted or child.alive or now < child.start_after:
                 continue
             # Workers that start before their broker only fill their logs.
-            if child.part.name == "valkey" or self._valkey_answers():
+            if child.part.name != "valkey" and not self._valkey_answers():
+                continue
+            if not self._web_goes_first(child):
                 self._start(child)
+
+    def _web_goes_first(self, child: Child) -> bool:
+        """Whether the web is just starting: people wait for it, and for nothing else."""
+        web = self.children.get("web")
+        if self.plan.web is None or web is None or child in (web, self.children.get("valkey")):
+            return False
+        just_started = web.alive and time.monotonic() - web.started_at < WEB_FIRST_SECONDS
+        return just_started and not _accepts(self.plan.web)
 
     def _valkey_answers(self) -> bool:
         if not self.plan.valkey:

@@ -1,6 +1,7 @@
 """A small studio on disk: its own database, content and backups, in this process."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib.util import find_spec
@@ -30,6 +31,12 @@ from tests.settings import TESTS_POSTGRES
 from tests.studio import Studio
 
 needs_postgres = pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skips a test, aloud, where one of these programs is missing."""
+    missing = [name for name in programs if not shutil.which(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 def postgres_programs() -> str:

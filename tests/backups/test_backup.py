@@ -218,6 +218,20 @@ def test_a_file_that_grows_while_it_is_read(home: Home, monkeypatch: pytest.Monk
     verify(home.open(made.id), Progress())
 
 
+def test_a_file_that_vanishes_before_it_is_read(home: Home) -> None:
+    class Vanishing(Progress):
+        def add(self, count: int) -> None:
+            # Listed by then: the folder's own header has just been read.
+            if self.name == "Content" and count:
+                (home.content / "nothing.png").unlink(missing_ok=True)
+
+    made = home.back_up(what="content", progress=Vanishing())
+    assert made.content is not None
+    assert (made.content.vanished, made.content.files) == (["nothing.png"], 2)
+    assert any("vanished" in warning for warning in made.warnings)
+    verify(home.open(made.id), Progress())
+
+
 def test_the_end_mark_of_pg_dump() -> None:
     from apps.backups.dumpers.postgresql import COMPLETE, PostgresDumper
 

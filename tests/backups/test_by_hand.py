@@ -19,7 +19,7 @@ from apps.backups.using import as_default, place_like, sqlite_place
 from apps.backups.verifying import verify
 from apps.scheduling.models import Delivery
 from apps.scheduling.services import hold_unfinished
-from tests.backups.conftest import Home, postgres_programs
+from tests.backups.conftest import Home, needs, postgres_programs
 from tests.databases import ON_POSTGRES, on_server
 from tests.settings import TESTS_POSTGRES
 from tests.studio import ROOT
@@ -49,7 +49,8 @@ def test_the_sqlite_dump_by_python_alone(home: Home, tmp_path: Path) -> None:
         assert by_hand.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.skipif(ON_POSTGRES or not shutil.which("sqlite3"), reason="SQLite's own tool")
+@needs("sqlite3")
+@pytest.mark.skipif(ON_POSTGRES, reason="SQLite")
 def test_gunzip_into_sqlite3(home: Home, tmp_path: Path) -> None:
     made = home.back_up()
     target = tmp_path / "by-hand.sqlite3"
@@ -102,7 +103,7 @@ def _runbook() -> dict[str, str]:
     return {about.partition(" ")[0].rstrip(":"): commands for about, _, commands in parts}
 
 
-@pytest.mark.skipif(not (shutil.which("age") and shutil.which("sqlite3")), reason="their tools")
+@needs("age", "sqlite3")
 def test_the_runbook_word_by_word(home: Home, key: pyrage.x25519.Identity, tmp_path: Path) -> None:
     """Encrypted, opened, unpacked and loaded by the commands of the documentation alone."""
     posts, files = home.posts(), home.files()
@@ -174,7 +175,7 @@ def test_encryption_is_never_silently_left_out(home: Home) -> None:
         streams.identities_of("AGE-SECRET-KEY-1NONSENSE")
 
 
-@pytest.mark.skipif(not shutil.which("age"), reason="age's own tool")
+@needs("age")
 def test_the_age_command_opens_it(home: Home, key: pyrage.x25519.Identity, tmp_path: Path) -> None:
     made = home.back_up()
     identity = tmp_path / "key.txt"

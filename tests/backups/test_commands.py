@@ -111,6 +111,24 @@ def test_warnings_are_an_exit_code_of_their_own(manage: Manage, home: Home) -> N
     assert made.code == 3 and made.out.startswith("backup_") and "left out: link" in made.err
 
 
+def test_a_restore_with_warnings_is_done_and_says_so(manage: Manage, home: Home) -> None:
+    (home.content / "link").symlink_to("/etc/hostname")
+    name = manage("backup").out.strip()
+    (home.content / "link").unlink()
+    done = manage("restore", name, "--yes")
+    assert done.code == 3
+    assert f"Restored: {name}" in done.out and "warning: 1 files" in done.out
+
+
+def test_what_fails_for_another_reason_is_exit_1(
+    manage: Manage, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.backups.shelves.LocalShelf.free_bytes", lambda self: 1_000)
+    failed = manage("backup")
+    assert (failed.code, failed.out) == (1, "") and "free" in failed.err
+    assert json.loads(manage("backup", "--json", "--quiet").err.splitlines()[-1])["exit"] == 1
+
+
 @pytest.mark.parametrize("file", ["database.sql.gz", "content.tar.gz", "metadata.json"])
 def test_one_missing_byte_is_exit_13(manage: Manage, home: Home, file: str) -> None:
     name = home.back_up().id

@@ -27,7 +27,7 @@ from apps.personas.models import Persona
 from apps.scheduling import services as scheduling
 from apps.scheduling.models import Delivery, Post, SocialAccount
 from tests.backups.conftest import Home, needs_postgres
-from tests.databases import ON_POSTGRES
+from tests.databases import ON_POSTGRES, on_server
 
 
 def spoil(home: Home) -> None:
@@ -231,6 +231,25 @@ def test_who_still_writes_is_sent_away_and_nothing_of_it_stays(home: Home) -> No
             writer.execute("SELECT 1")
         writer.close()
     assert home.posts() == posts
+
+
+@needs_postgres
+def test_who_may_make_no_database_is_told_before_anything_happens(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = home.back_up()
+    role = f"poor_{home.place['NAME']}"
+    on_server(f'CREATE ROLE "{role}" LOGIN')
+    try:
+        on_server(f'GRANT "{home.place["USER"]}" TO "{role}"')
+        monkeypatch.setitem(connection.settings_dict, "USER", role)
+        with pytest.raises(BackupError, match="ALTER ROLE"):
+            home.restore(made.id)
+    finally:
+        monkeypatch.undo()
+        connection.close()
+        on_server(f'DROP ROLE "{role}"')
+    assert home.shelf().names() == [made.id] and journal.all_journals() == []
 
 
 def test_after_a_failure_at_the_switch_all_is_as_before(

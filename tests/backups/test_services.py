@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pyrage
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -49,6 +50,23 @@ def test_a_run_tells_what_became_of_it(home: Home) -> None:
     assert run.verified_at is not None and run.size > 0 and run.took is not None
     assert run.plain_size > run.size and run.bytes_per_second
     assert home.shelf().names() == [run.name]
+    running.check(run)
+    running.prove(run)
+    run.refresh_from_db()
+    said = [line.split("  ", 1)[1].split(":")[0] for line in run.log.splitlines()]
+    assert [line for line in said if not line.startswith(("Checking", "Unpacking"))] == [
+        "Begun",
+        "Database",
+        "Content",
+        "Reading back database.sql.gz",
+        "Reading back content.tar.gz",
+        "Made",
+        "Read again, every byte",
+        "Database",
+        "Content",
+        "Drilled",
+    ]
+    assert run.stage == "" and not run.is_busy
 
 
 def test_a_failed_run_says_why_and_raises_the_alarm(
@@ -73,6 +91,27 @@ def test_the_daily_job_is_there_at_half_past_two(home: Home) -> None:
     assert tasks.create_automated_backup(str(job.pk)) == {"Daily": home.shelf().names()[0]}
     run = BackupRun.objects.get()
     assert (run.kind, run.job) == ("scheduled", job)
+
+
+def test_the_drill_is_there_on_sundays(home: Home) -> None:
+    drill = PeriodicTask.objects.get(task="drill_backup")
+    assert drill.enabled and drill.crontab is not None
+    assert (drill.crontab.day_of_week, drill.crontab.hour) == ("0", "4")
+    home.back_up()
+    index.sync()
+    assert tasks.drill_backup() == "", "one that nobody has read is not drilled"
+    tasks.check_backups()
+    assert tasks.drill_backup() == home.shelf().names()[0]
+    assert BackupRun.objects.get().proven_at is not None
+
+
+def test_a_drill_without_the_key_is_no_failure(home: Home, settings: Settings) -> None:
+    settings.BACKUP_AGE_RECIPIENTS = [str(pyrage.x25519.Identity.generate().to_public())]
+    run = run_now()
+    assert run.is_encrypted and tasks.drill_backup() == ""
+    run.refresh_from_db()
+    assert run.proven_at is None and run.problem == ""
+    assert not Alert.objects.filter(key="backups.drill").exists()
 
 
 def test_editing_a_job_edits_its_schedule(home: Home, ada_in_home: User) -> None:
@@ -243,6 +282,13 @@ def test_the_admin_shows_runs_and_starts_them(home: Home, sent: list[tuple[str, 
     client.force_login(User.objects.get(username="ada"))
     page = client.get("/admin/backups/backuprun/")
     assert page.status_code == 200 and b"Content 50%" in page.content
+    assert b"waiting.js" in page.content, "it loads itself again while something goes on"
+    BackupRun.objects.filter(state="running").delete()
+    assert b"waiting.js" not in client.get("/admin/backups/backuprun/").content
+    BackupRun.objects.filter(pk=run.pk).update(stage="Checking content.tar.gz")
+    detail = client.get(f"/admin/backups/backuprun/{run.pk}/change/").content
+    assert b"waiting.js" in detail and b"Checking content.tar.gz" in detail
+    BackupRun.objects.filter(pk=run.pk).update(stage="")
     assert client.get(f"/admin/backups/backuprun/{run.pk}/change/").status_code == 200
     assert client.get("/admin/backups/backupjob/").status_code == 200
     job = BackupJob.objects.get()
@@ -264,6 +310,10 @@ def test_only_superusers_download(home: Home) -> None:
     assert staff.get(url).status_code in (302, 403)
     client = Client()
     client.force_login(User.objects.get(username="ada"))
+    failed = BackupRun.objects.create(state="failed")
+    for nothing in (failed.pk, "nonsense"):
+        answer = client.get(f"/admin/backups/backuprun/{nothing}/download/")
+        assert answer.status_code in (302, 403, 404)
     answer = client.get(url)
     content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:

@@ -56,6 +56,36 @@ def test_an_ipv6_address_to_listen_on(given: Set) -> None:
     assert env.bind("X", "") == ("::1", 8000)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("SFTP_STORAGE_PARAMS", '{"port": 2222}', {"port": 2222}),
+        ("SFTP_STORAGE_INTERACTIVE", "False", False),
+        ("SFTP_STORAGE_FILE_MODE", "0600", 0o600),
+        ("SFTP_STORAGE_UID", "1000", 1000),
+        ("AWS_QUERYSTRING_AUTH", "false", False),
+        ("AWS_ACCESS_KEY_ID", "1234567890", "1234567890"),
+        ("AWS_STORAGE_BUCKET_NAME", "studio", "studio"),
+    ],
+)
+def test_a_storages_options_have_their_types(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, meaning: object
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = env.storage_option(name)
+    assert (found, type(found)) == (meaning, type(meaning))
+
+
+def test_a_storages_options_may_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFTP_STORAGE_PARAMS", '{"password": "hush"')
+    with pytest.raises(env.BadSetting, match="SFTP_STORAGE_PARAMS is no JSON") as error:
+        env.storage_option("SFTP_STORAGE_PARAMS")
+    assert "hush" not in str(error.value)
+    monkeypatch.setenv("SFTP_STORAGE_DIR_MODE", "rwx")
+    with pytest.raises(env.BadSetting, match="octal"):
+        env.storage_option("SFTP_STORAGE_DIR_MODE")
+
+
 def test_folders_are_private_and_never_nested(tmp_path: Path, given: Set) -> None:
     folder = env.folder("X", tmp_path / "a" / "b")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

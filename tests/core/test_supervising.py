@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from apps.core import supervising
 from apps.core.processes import dying_with
 from apps.core.supervising import Part, Plan, RotatingLog
+from tests.servers import free_port
 
 Supervise = Callable[..., subprocess.Popen[str]]
 # Grace periods of a tenth, so that hanging parts do not hold up the tests.
@@ -128,6 +130,55 @@ def test_logs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert kept == ["web.log", "web.log.1", "web.log.2"]
     assert all(path.stat().st_size <= 100 for path in tmp_path.iterdir())
     assert (tmp_path / "web.log").read_text().endswith("line 49\n")
+
+
+def test_the_web_goes_first_but_keeps_nobody_waiting_for_ever(tmp_path: Path) -> None:
+    """After a restore people wait for a page; what starts beside it on few cores makes it late."""
+    port = free_port()
+    web = (
+        "import socket, time; from pathlib import Path; time.sleep(1);"
+        f"Path({str(tmp_path / 'open')!r}).touch();"
+        f"s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
+    )
+    looks = f"ls {tmp_path} > {tmp_path}/half; mv {tmp_path}/half {tmp_path}/seen; sleep 600"
+    plan = Plan(
+        parts=[
+            Part(name="web", command=[sys.executable, "-c", web]),
+            Part(name="work", command=["sh", "-c", looks]),
+        ],
+        logs=str(tmp_path / "logs"),
+        control=str(tmp_path / "control.sock"),
+        web=("127.0.0.1", port),
+    )
+    supervisor = supervising.Supervisor(plan)
+    late = supervising.Supervisor(replace(plan, web=("127.0.0.1", free_port())))
+    try:
+        _eventually(lambda: _turned(supervisor) and (tmp_path / "seen").exists())
+        assert "open" in (tmp_path / "seen").read_text().split()
+        # A web that never opens its door holds up the others for so long only.
+        late.children["web"].process = supervisor.children["web"].process
+        late.children["web"].started_at = time.monotonic() - supervising.WEB_FIRST_SECONDS
+        assert not late._web_goes_first(late.children["work"])
+    finally:
+        _put_away(supervisor)
+        late.children["web"].process = None
+        _put_away(late)
+
+
+def _put_away(supervisor: supervising.Supervisor) -> None:
+    supervisor.selector.close()
+    for child in supervisor.children.values():
+        child.log.close()
+        if child.process is not None:
+            child.process.kill()
+            child.process.wait()
+            assert child.process.stdout is not None
+            child.process.stdout.close()
+
+
+def _turned(supervisor: supervising.Supervisor) -> bool:
+    supervisor._start_what_is_wanted()
+    return True
 
 
 def test_the_supervisor_never_imports_django() -> None:
