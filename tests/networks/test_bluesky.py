@@ -51,7 +51,7 @@ def attachment(content: bytes, *, side: int = 64, alt: str = "Fog") -> Attachmen
         alt=alt,
         sha256="",
         url="",
-        read=lambda: content,
+        open=lambda: io.BytesIO(content),
     )
 
 

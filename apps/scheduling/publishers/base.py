@@ -14,6 +14,12 @@ from typing import Any, ClassVar
 
 import regex
 
+from apps.scheduling.publishers.media import Attachment as Attachment
+from apps.scheduling.publishers.media import Limits as Limits
+from apps.scheduling.publishers.media import Problem as Problem
+from apps.scheduling.publishers.media import VideoLimits as VideoLimits
+from apps.scheduling.publishers.media import graphemes as graphemes
+from apps.scheduling.publishers.media import media_problems
 from apps.scheduling.publishers.setup import Setup
 
 # -- What can go wrong --------------------------------------------------------------------------
@@ -42,6 +48,10 @@ class Temporary(PublishError):
         super().__init__(message, code=code)
         self.retry_after = retry_after
         self.whole_account = whole_account
+
+
+class Processing(Temporary):
+    """Nothing was published: the network still works on what it was given; ask again soon."""
 
 
 class Permanent(PublishError):
@@ -83,33 +93,6 @@ class CredentialField:
     help: str = ""
     secret: bool = True
     required: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What fits into one post; None and an empty set mean that the network sets no such limit."""
-
-    characters: int | None = None
-    bytes: int | None = None
-    images: int = 0
-    image_bytes: int | None = None
-    image_types: frozenset[str] = frozenset()
-    alt_characters: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attachment:
-    """One media file of a post; `read` loads it (bytes) when the network wants it."""
-
-    name: str
-    mime: str
-    size: int
-    width: int
-    height: int
-    alt: str
-    sha256: str
-    url: str
-    read: Callable[[], bytes] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,20 +207,6 @@ class Identity:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Why a post does not fit a network: the field it lies in, a stable code, words for people."""
-
-    field: str
-    code: str
-    message: str
-
-
-def graphemes(text: str) -> int:
-    """How many characters a reader sees (extended grapheme clusters, Unicode UAX #29)."""
-    return len(regex.findall(r"\X", text))
-
-
 class Publisher(ABC):
     """One network. Made once per process and used by many threads: keep no state of a call here."""
 
@@ -305,49 +274,7 @@ class Publisher(ABC):
                     message=f"{self.label} takes {limits.bytes:,} bytes; this is {size:,}.",
                 )
             )
-        if len(outgoing.attachments) > limits.images:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="too_many_media",
-                    message=f"{self.label} takes {limits.images} images; "
-                    f"these are {len(outgoing.attachments)}.",
-                )
-            )
-        for attachment in outgoing.attachments:
-            problems += self._check_attachment(attachment, limits)
-        return problems
-
-    def _check_attachment(self, attachment: Attachment, limits: Limits) -> list[Problem]:
-        problems = []
-        if limits.image_types and attachment.mime not in limits.image_types:
-            kinds = ", ".join(sorted(limits.image_types))
-            problems.append(
-                Problem(
-                    field="media",
-                    code="media_type",
-                    message=f"{self.label} takes {kinds}; {attachment.name} is {attachment.mime}.",
-                )
-            )
-        if limits.image_bytes is not None and attachment.size > limits.image_bytes:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="media_too_large",
-                    message=f"{self.label} takes {limits.image_bytes:,} bytes per image; "
-                    f"{attachment.name} has {attachment.size:,}.",
-                )
-            )
-        if limits.alt_characters is not None and graphemes(attachment.alt) > limits.alt_characters:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="alt_too_long",
-                    message=f"{self.label} takes {limits.alt_characters:,} characters "
-                    f"of description; {attachment.name} has {graphemes(attachment.alt):,}.",
-                )
-            )
-        return problems
+        return problems + media_problems(self.label, outgoing.attachments, limits)
 
     @abstractmethod
     def test(self, account: Account) -> Identity:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import httpx
@@ -67,7 +68,7 @@ def photo(**changes: Any) -> Attachment:
         "alt": "Fog over the river",
         "sha256": "0" * 64,
         "url": "https://gator.example/media/fog.jpg",
-        "read": lambda: b"F",
+        "open": lambda: BytesIO(b"F"),
     }
     return Attachment(**{**given, **changes})
 
