@@ -217,6 +217,10 @@ class Publisher(ABC):
     needs_server: ClassVar[bool] = False
     # Whether a post can follow another one as its reply: threads and first comments need it.
     replies: ClassVar[bool] = False
+    # Why not, where it cannot.
+    no_replies: ClassVar[str] = ""
+    # Its later parts are comments under the first one, not posts of their own.
+    comments: ClassVar[bool] = False
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
     setup: ClassVar[Setup] = Setup()
 
@@ -227,6 +231,10 @@ class Publisher(ABC):
     def limits(self, account: Account) -> Limits:
         """What fits into one post on this account."""
         return Limits()
+
+    def later_limits(self, account: Account) -> Limits:
+        """What fits into a later part: less, where that is a comment under the post."""
+        return self.limits(account)
 
     def count(self, text: str, account: Account) -> int:
         """The length of `text` as this network counts it."""
@@ -246,11 +254,11 @@ class Publisher(ABC):
 
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         """Everything that would make the network refuse this post; empty when it fits."""
-        limits = self.limits(account)
+        limits = self.later_limits(account) if outgoing.reply_to else self.limits(account)
         text = outgoing.full_text
         problems = []
         if outgoing.reply_to is not None and not self.replies:
-            words = f"{self.label} takes no threads and no first comment."
+            words = f"{self.label} takes no threads and no first comment. {self.no_replies}".strip()
             problems.append(Problem(field="parts", code="no_threads", message=words))
         said = replace(outgoing, label="").full_text
         if not said.strip() and not outgoing.attachments:

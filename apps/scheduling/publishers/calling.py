@@ -5,6 +5,7 @@ publishes (`publishing=True`) can leave that open; an upload that went unanswere
 again.
 """
 
+import os
 import re
 import time
 import unicodedata
@@ -224,26 +225,40 @@ class HttpPublisher(Publisher):
 
 
 class Flow:
-    """An open file that tells `alive` now and then, while it is read, that the work goes on.
+    """An open file, or a stretch of it, that tells `alive` now and then while it is read.
 
-    For uploads in one request: they take longer than a lease, and must not take memory.
+    For uploads in one request: they may take longer than a lease, and must not take memory.
     """
 
-    def __init__(self, file: BinaryIO, alive: Callable[[], None]) -> None:
-        self._file, self._alive = file, alive
-        self._last = time.monotonic()
+    def __init__(
+        self,
+        file: BinaryIO,
+        alive: Callable[[], None],
+        *,
+        start: int = 0,
+        size: int | None = None,
+    ) -> None:
+        self._file, self._alive, self._start = file, alive, start
+        self._size = file.seek(0, os.SEEK_END) - start if size is None else size
+        self._place, self._last = 0, time.monotonic()
+        self.seek(0)
 
     def read(self, size: int = -1) -> bytes:
         if time.monotonic() - self._last > SIGN_OF_LIFE_SECONDS:
             self._last = time.monotonic()
             self._alive()
-        return self._file.read(size)
+        left = self._size - self._place
+        piece = self._file.read(left if size < 0 else min(size, left))
+        self._place += len(piece)
+        return piece
 
-    def seek(self, place: int, whence: int = 0) -> int:
-        return self._file.seek(place, whence)
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self._place = place + {os.SEEK_CUR: self._place, os.SEEK_END: self._size}.get(whence, 0)
+        self._file.seek(self._start + self._place)
+        return self._place
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._place
 
     def __iter__(self) -> Iterator[bytes]:
         while piece := self.read(65_536):

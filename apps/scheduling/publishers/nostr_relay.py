@@ -87,7 +87,10 @@ class Relay:
         """Whether the relay took an event, and its words."""
         for message in self._messages():
             match message:
-                case ["OK", str(number), bool(taken), *said] if number == event["id"]:
+                # nostr-relay refuses without naming the event; there is only this one.
+                case ["OK", str(number), bool(taken), *said] if number == event["id"] or (
+                    not number and not taken
+                ):
                     return taken, str(said[0])[:1_000] if said else ""
         self._silent()
 

@@ -73,6 +73,29 @@ def photo(**changes: Any) -> Attachment:
     return Attachment(**{**given, **changes})
 
 
+def clip(content: bytes = b"MOVIE", **changes: Any) -> Attachment:
+    """A video of ten seconds of fog, which can be read only piece by piece."""
+    given: dict[str, Any] = {
+        "name": "fog.mp4",
+        "mime": "video/mp4",
+        "size": len(content),
+        "width": 720,
+        "height": 1280,
+        "duration": 10.0,
+        "url": "https://gator.example/media/fog.mp4",
+        "open": lambda: Pieces(content),
+    }
+    return photo(**{**given, **changes})
+
+
+class Pieces(BytesIO):
+    """A file of which nobody may take more than a piece into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None and 0 <= size <= 20_000_000, "A video is not read in one go."
+        return super().read(size)
+
+
 def post(**changes: Any) -> Outgoing:
     """A post made at noon."""
     given: dict[str, Any] = {"key": "3kkeytestpost", "text": "Good morning", "created_at": NOON}

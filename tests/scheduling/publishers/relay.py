@@ -75,6 +75,11 @@ def refuses(words: str) -> Manner:
     return manner
 
 
+def refuses_without_a_name(relay: Relay, socket: ServerConnection, event: Event) -> None:
+    """As nostr-relay does."""
+    say(socket, ["OK", "", False, "invalid: too old"])
+
+
 def takes_and_breaks_off(relay: Relay, socket: ServerConnection, event: Event) -> None:
     """It has the event, and its answer is lost."""
     relay.events[event["id"]] = event

@@ -145,6 +145,7 @@ def test_a_lost_answer_is_unconfirmed_and_the_same_again_completes_it(run: Run) 
         (relays.refuses("blocked: you are banned"), Permanent, "blocked"),
         (relays.refuses("pow: 26 bits needed"), Permanent, "pow"),
         (relays.refuses("<b>no</b>"), Permanent, "refused"),
+        (relays.refuses_without_a_name, Permanent, "invalid"),
         (relays.refuses("rate-limited: slow down"), Temporary, "rate_limited"),
         (relays.refuses("error: database is down"), Temporary, "relay_error"),
         (relays.refuses("restricted: members only"), NeedsReconnect, "restricted"),
