@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import httpx
+import pytest
 
 from apps.scheduling.publishers.base import Attachment, Outgoing
 
@@ -100,3 +101,9 @@ def post(**changes: Any) -> Outgoing:
     """A post made at noon."""
     given: dict[str, Any] = {"key": "3kkeytestpost", "text": "Good morning", "created_at": NOON}
     return Outgoing(**{**given, **changes})
+
+
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is ten seconds after the one before."""
+    now = iter(range(0, 100_000, 10))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
