@@ -87,10 +87,18 @@ function askAlts(input) {
 
 if (form?.querySelector("[data-account]")) {
   form.addEventListener("input", soon);
-  form.addEventListener("change", (event) => {
-    if (event.target.type === "file") askAlts(event.target);
-    soon();
-  });
+  form.addEventListener("change", soon);
+  // Before the field hears of it: Unfold listens there, for markup that these fields do not have.
+  form.addEventListener(
+    "change",
+    (event) => {
+      if (event.target.type !== "file") return;
+      event.stopPropagation();
+      askAlts(event.target);
+      soon();
+    },
+    true,
+  );
   document.getElementById("add-part")?.addEventListener("click", addPart);
   check();
 }

@@ -239,11 +239,13 @@ def test_a_thread_is_written_shown_changed_and_shortened(
     post = Post.objects.get()
     assert [part["text"] for part in post.parts] == ["Second", "Third"]
     assert post.deliveries.count() == 3
-    # A picture of a later part came by the API; the form keeps it.
+    # A picture of a later part came by the API; the form shows it chosen, and sends it back.
     post.postmedia_set.create(media=picture, position=0, part=1)
     path = f"/admin/scheduling/post/{post.pk}/change/"
     assert "Third</textarea>" in as_kei.get(path).content.decode()
-    as_kei.post(path, {**typed, "parts": ["Second, changed", ""]})
+    assert f'name="images_1" value="{picture.pk}" checked' in as_kei.get(path).content.decode()
+    kept = {"images_1": [str(picture.pk)]}
+    as_kei.post(path, {**typed, **kept, "parts": ["Second, changed", ""]})
     post.refresh_from_db()
     assert [part["text"] for part in post.parts] == ["Second, changed"]
     assert (post.deliveries.count(), post.postmedia_set.get().part) == (2, 1)
