@@ -56,7 +56,8 @@ class Relay:
 
     def ask(self, wanted: Mapping[str, Any]) -> list[Event]:
         """The stored events that fit a filter."""
-        question, found = ["REQ", "gator", wanted], []
+        question = ["REQ", "gator", wanted]
+        found: list[Event] = []
         self._send(question)
         for message in self._messages():
             match message:

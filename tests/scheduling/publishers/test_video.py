@@ -16,6 +16,7 @@ from apps.scheduling.publishers.base import (
     Publisher,
 )
 from apps.scheduling.publishers.calling import Flow
+from apps.scheduling.publishers.instagram import Instagram
 from tests.scheduling.publishers import (
     test_bluesky,
     test_containers,
@@ -262,9 +263,9 @@ def test_meta_fetches_a_video_and_takes_its_time(
     made = next(each for each in network.asked if each.method == "POST")
     fields = dict(httpx.QueryParams(made.content.decode()))
     fields.pop("access_token")
-    words = {"caption": "Good morning"} if kind is here.Instagram else {"text": "Good morning"}
+    words = {"caption": "Good morning"} if kind is Instagram else {"text": "Good morning"}
     more = {"media_type": "VIDEO"}
-    if kind is here.Instagram:
+    if kind is Instagram:
         more = {"media_type": "REELS", "share_to_feed": "true"}
     alt = {} if words.get("caption") else {"alt_text": "Fog"}
     assert fields == {"video_url": "https://gator.example/media/fog.mp4", **more, **words, **alt}
