@@ -31,7 +31,7 @@ test-faults: $(VENV)/.tests  ## Kill processes at random and look for lost and d
 	$(PYTEST) -m faults --database sqlite
 	$(PYTEST) -m faults --database postgres
 
-test-networks: $(VENV)/.tests  ## Publish to real Bluesky and Matrix servers (long)
+test-networks: $(VENV)/.tests  ## Publish to real Bluesky, Matrix and Nostr servers (long)
 	$(PYTEST) -m networks
 
 lint: $(VENV)/.tests  ## Check style, types, import contracts, system checks and migrations

@@ -184,7 +184,8 @@ def full_cycle(count: int) -> Figures:
     # Each post sent a wake-up when it was scheduled. No worker runs yet: they would all be taken
     # at once by the one that the next measurement starts.
     with app.connection_for_write() as connection:
-        connection.default_channel.queue_purge("publishing")
+        channel: Any = connection.default_channel
+        channel.queue_purge("publishing")
     return {"posts": count, "posts_per_second": round(done / took)}
 
 

@@ -272,6 +272,7 @@ PUBLISHERS: dict[str, dict[str, Any]] = {
     "threads": {"BACKEND": "apps.scheduling.publishers.threads.Threads"},
     "tiktok": {"BACKEND": "apps.scheduling.publishers.tiktok.TikTok"},
     "matrix": {"BACKEND": "apps.scheduling.publishers.matrix.Matrix"},
+    "nostr": {"BACKEND": "apps.scheduling.publishers.nostr.Nostr"},
     "custom": {"BACKEND": "apps.scheduling.publishers.webhook.Webhook"},
 }
 # Gator's registrations with the networks where accounts are connected by signing in.

@@ -66,6 +66,28 @@ def _checked_addresses(host: str, port: int) -> list[str]:
     return addresses
 
 
+def open_socket(host: str, port: int, *, seconds: float) -> socket.socket:
+    """A connection to an address that was checked, for what is not HTTP; the caller closes it.
+
+    Raises AddressRefused, or httpx.ConnectError where nobody answers.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        addresses = _checked_addresses(host, port)
+    except httpcore.ConnectError as error:
+        raise httpx.ConnectError(str(error)) from None
+    last: OSError | None = None
+    for address in addresses:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            return socket.create_connection((address, port), timeout=left)
+        except OSError as error:
+            last = error
+    raise httpx.ConnectError(f"{host} does not answer: {last or 'too late'}")
+
+
 _call = threading.local()
 
 

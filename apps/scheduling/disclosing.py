@@ -1,18 +1,25 @@
 """How a post says that it was made with AI (EU AI Act, article 50), account by account.
 
 A network's own mark comes first; where there is none, the account's owner has chosen a label under
-the text or a line in the profile. Pictures made with AI say so inside the file, wherever they go.
+the text or a line in the profile. Pictures and videos made with AI say so inside the file, wherever
+they go.
 """
 
 import hashlib
+import shutil
 from dataclasses import dataclass
-from typing import Any
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
-from django.core.files.base import ContentFile
+from django.conf import settings
+from django.core.files.base import File
 
 from apps.scheduling import xmp
 from apps.scheduling.models import Media, Post, SocialAccount
 from apps.scheduling.publishers.base import Permanent, Publisher
+
+PIECE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +67,15 @@ def marked_copy(media: Media) -> Media:
     """
     if media.marked:
         return media
-    with media.file.open("rb") as file:
-        content = file.read()
-    try:
-        copy = xmp.marked(content, media.mime)
-    except ValueError as error:
-        raise Permanent(
-            f"{media} could not be marked as made with AI: {error}", code="media"
-        ) from None
     stem, _, extension = str(media.file.name).rpartition("/")[2].rpartition(".")
-    media.marked.save(f"{stem}.ai.{extension}", ContentFile(copy), save=False)
-    media.marked_size, media.marked_sha256 = len(copy), hashlib.sha256(copy).hexdigest()
+    with _marked(media) as copy:
+        media.marked_size, digest = 0, hashlib.sha256()
+        while piece := copy.read(PIECE):
+            media.marked_size += len(piece)
+            digest.update(piece)
+        media.marked_sha256 = digest.hexdigest()
+        copy.seek(0)
+        media.marked.save(f"{stem}.ai.{extension}", File(copy), save=False)
     # Two deliveries may mark one picture at the same moment: the first copy stays.
     first = Media.objects.filter(pk=media.pk, marked="").update(
         marked=media.marked.name,
@@ -81,3 +86,21 @@ def marked_copy(media: Media) -> Media:
         media.marked.storage.delete(str(media.marked.name))
         media.refresh_from_db(fields=["marked", "marked_size", "marked_sha256"])
     return media
+
+
+def _marked(media: Media) -> BinaryIO:
+    """The marked content, as a file that goes with its last reader; videos never lie in memory."""
+    with media.file.open("rb") as file:
+        if not media.is_video:
+            try:
+                return BytesIO(xmp.marked(file.read(), media.mime))
+            except ValueError as error:
+                words = f"{media} could not be marked as made with AI: {error}"
+                raise Permanent(words, code="media") from None
+        # On the disk of the studio's own files: a small /tmp would not hold a video.
+        settings.GATOR_VAR.mkdir(parents=True, exist_ok=True)
+        copy = TemporaryFile(dir=settings.GATOR_VAR)  # noqa: SIM115 - handed on to whoever reads it
+        shutil.copyfileobj(file, copy, PIECE)
+    copy.write(xmp.video_box())
+    copy.seek(0)
+    return cast(BinaryIO, copy)

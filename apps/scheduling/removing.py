@@ -64,7 +64,7 @@ def posted_of(delivery: Delivery) -> Posted:
         remote_id=delivery.remote_id,
         url=delivery.remote_url,
         published_at=delivery.published_at or delivery.changed_at,
-        pictures=len(composing.media_of(delivery.post)),
+        pictures=len(composing.media_of(delivery.post, delivery.part)),
         progress=delivery.progress,
     )
 

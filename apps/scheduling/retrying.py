@@ -7,6 +7,7 @@ from apps.scheduling.models import Attempt, Delivery
 from apps.scheduling.publishers.base import (
     NeedsReconnect,
     Permanent,
+    Processing,
     PublishError,
     Temporary,
     Unconfirmed,
@@ -14,6 +15,8 @@ from apps.scheduling.publishers.base import (
 
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(minutes=15)
+# Between two questions whether a network has processed what it was given.
+LONGEST_LOOK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,12 @@ def after(
     attempt ended without an answer, in which case the post may be there whatever is said now.
     """
     match error:
+        case Processing():
+            return Step(
+                state=Delivery.State.SCHEDULED,
+                outcome=Attempt.Outcome.TEMPORARY,
+                due_at=now + min(FIRST_WAIT * 2 ** min(retries, 16), LONGEST_LOOK),
+            )
         case Temporary():
             asked = timedelta(seconds=error.retry_after or 0)
             due = now + max(asked, back_off(retries, chance))

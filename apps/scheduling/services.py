@@ -30,6 +30,7 @@ from apps.scheduling import (
     removing,
     tasks,
     uploads,
+    video,
 )
 from apps.scheduling.drafting import Draft as Draft
 from apps.scheduling.drafting import problems_of as problems_of
@@ -412,11 +413,13 @@ def test_account(account: SocialAccount) -> SocialAccount:
 
 
 def add_media(file: BinaryIO, *, size: int, alt: str = "", by: User | None) -> Media:
-    """Keep an uploaded image; raises Refused when its content is not an image we can publish."""
+    """Keep an uploaded picture or video; raises Refused when its content is none we can publish."""
     try:
-        media = uploads.read_image(file, size=size, alt=alt)
+        media = uploads.read_media(file, size=size, alt=alt)
     except uploads.NotAnImage as error:
         raise Refused(("file", "not_an_image", str(error))) from None
+    except video.NotAVideo as error:
+        raise Refused(("file", "not_a_video", str(error))) from None
     media.uploaded_by = by
     media.save()
     return media

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
@@ -145,8 +145,10 @@ def _printable(text: str) -> str:
 
 
 def _pictures(row: WallPost) -> str:
-    return format_html_join(
-        "",
-        '<br><img src="{}" alt="{}">',
-        ((absolute(each["url"]), _printable(each["alt"])) for each in row.images),
-    )
+    shown = []
+    for each in row.images:
+        is_video = each.get("mime", "").startswith("video/")
+        what = '<a href="{}">{}</a>' if is_video else '<img src="{}" alt="{}">'
+        words = _printable(each["alt"]) or ("Video" if is_video else "")
+        shown.append((format_html(what, absolute(each["url"]), words),))
+    return format_html_join("", "<br>{}", shown)

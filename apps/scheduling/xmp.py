@@ -1,4 +1,4 @@
-"""Says inside a picture that it was made with AI: XMP's Iptc4xmpExt:DigitalSourceType.
+"""Says inside a picture or a video that it was made with AI: XMP's Iptc4xmpExt:DigitalSourceType.
 
 The property is put between the file's own parts; not one pixel is encoded anew, and animations
 stay what they are. Sources: IPTC Photo Metadata Standard 2023.2 ("Digital Source Type"), XMP
@@ -35,6 +35,8 @@ _GIF_HEAD = b"\x21\xff\x0bXMP DataXMP"
 # Ends the packet for readers that take its bytes for lengths of sub-blocks.
 _GIF_TAIL = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
 _LONGEST_JPEG_SEGMENT = 65_533
+# The name of XMP's box in MP4 and MOV files (XMP Specification part 3, "MPEG-4", "QuickTime").
+_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 
 def marked(content: bytes, mime: str) -> bytes:
@@ -43,6 +45,15 @@ def marked(content: bytes, mime: str) -> bytes:
         return _WRITERS[mime](content)
     except (IndexError, struct.error) as error:
         raise ValueError(f"The {mime} file breaks off.") from error
+
+
+def video_box() -> bytes:
+    """What marks a video, put behind its last byte; players skip what they do not know.
+
+    A box of XMP that the video has already stays: what stands last is ours.
+    """
+    body = b"uuid" + _XMP_BOX + _PACKET
+    return struct.pack(">I", len(body) + 4) + body
 
 
 def _packet(before: bytes = b"") -> bytes:

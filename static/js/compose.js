@@ -29,7 +29,7 @@ function show(row, measured) {
 async function check() {
   const mine = ++latest;
   const data = new FormData(form);
-  data.delete("uploads");
+  for (const name of [...data.keys()]) if (name.startsWith("uploads")) data.delete(name);
   try {
     const answer = await fetch(form.dataset.check, { method: "POST", body: data });
     if (!answer.ok || mine !== latest) return;
@@ -52,28 +52,32 @@ function soon() {
 function addPart() {
   const place = document.getElementById("parts");
   const number = place.children.length + 1;
-  const field = document.createElement("div");
-  field.className = "g-field";
-  const label = document.createElement("label");
-  label.htmlFor = `part-${number}`;
-  label.textContent = place.dataset.label.replace("NUMBER", number + 1);
-  const text = document.createElement("textarea");
-  Object.assign(text, { id: label.htmlFor, name: "parts", rows: 3 });
-  field.append(label, text);
-  place.append(field);
-  text.focus();
+  const part = document.getElementById("new-part").content.firstElementChild.cloneNode(true);
+  part.dataset.part = number;
+  for (const element of part.querySelectorAll("[id], [for], [name], [data-name]")) {
+    for (const name of ["id", "for", "name", "data-name"]) {
+      const value = element.getAttribute(name);
+      if (value) element.setAttribute(name, value.replace(/([-_])0$/, `$1${number}`));
+    }
+  }
+  const [label, hidden] = [part.querySelector("label"), part.querySelector("summary .g-hidden")];
+  for (const words of [label, hidden]) {
+    words.textContent = words.textContent.replace("1", number + 1);
+  }
+  place.append(part);
+  part.querySelector("textarea").focus();
 }
 
-// One line per new picture, to say what it shows.
+// One line per new picture or video, to say what it shows.
 function askAlts(input) {
-  const place = document.getElementById("alts");
+  const place = input.closest(".g-part, section").querySelector(".g-alts");
   place.replaceChildren(
     ...[...input.files].map((file) => {
       const label = document.createElement("label");
       label.className = "g-field";
       label.textContent = place.dataset.label.replace("NAME", file.name);
       const alt = document.createElement("input");
-      alt.name = "upload_alt";
+      alt.name = place.dataset.name;
       alt.maxLength = 2000;
       label.append(alt);
       return label;
@@ -83,10 +87,18 @@ function askAlts(input) {
 
 if (form?.querySelector("[data-account]")) {
   form.addEventListener("input", soon);
-  form.addEventListener("change", (event) => {
-    if (event.target.id === "uploads") askAlts(event.target);
-    soon();
-  });
+  form.addEventListener("change", soon);
+  // Before the field hears of it: Unfold listens there, for markup that these fields do not have.
+  form.addEventListener(
+    "change",
+    (event) => {
+      if (event.target.type !== "file") return;
+      event.stopPropagation();
+      askAlts(event.target);
+      soon();
+    },
+    true,
+  );
   document.getElementById("add-part")?.addEventListener("click", addPart);
   check();
 }

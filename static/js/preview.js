@@ -17,21 +17,32 @@ function written(text) {
   return place;
 }
 
-function pictures(form) {
-  const chosen = [...form.querySelectorAll('input[name="images"]:checked + img')];
+// What is chosen for one part; part 0 is the post itself.
+function pictures(form, number) {
+  const name = number ? `images_${number}` : "images";
+  const chosen = [...form.querySelectorAll(`input[name="${name}"]:checked + :is(img, video)`)];
   const place = made("div", "g-shown-pictures");
   place.append(
-    ...chosen.map((image) => Object.assign(new Image(), { src: image.src, alt: image.alt })),
+    ...chosen.map((shown) => {
+      const copy = shown.cloneNode();
+      for (const side of ["width", "height", "class"]) copy.removeAttribute(side);
+      if (copy.tagName === "VIDEO") {
+        for (const name of ["aria-hidden", "tabindex"]) copy.removeAttribute(name);
+        copy.setAttribute("aria-label", copy.title);
+        copy.controls = true;
+      }
+      return copy;
+    }),
   );
   return chosen.length ? [place] : [];
 }
 
-function part(form, head, text, isFirst) {
+function part(form, head, text, number) {
   const place = made("div", "g-shown-part");
   const who = made("p", "g-shown-who");
   who.append(made("strong", "", head.name), made("span", "g-quiet", ` ${head.handle}`));
   place.append(made("span", "g-shown-face", head.name.slice(0, 1)), who, written(text));
-  if (isFirst) place.append(...pictures(form));
+  place.append(...pictures(form, number));
   return place;
 }
 
@@ -49,7 +60,7 @@ export function draw(form, accounts) {
       card.append(made("h3", "g-shown-network", network));
       const head = { name: place.dataset.name, handle };
       const { texts } = accounts[row.dataset.account];
-      card.append(...texts.map((text, number) => part(form, head, text, number === 0)));
+      card.append(...texts.map((text, number) => part(form, head, text, number)));
       return card;
     });
   place.replaceChildren(...(cards.length ? cards : [made("p", "g-empty", place.dataset.empty)]));

@@ -1,11 +1,6 @@
 """A real Matrix server (Synapse) for the tests, from PyPI, and an account on it."""
 
-import os
-import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,58 +9,23 @@ from urllib.parse import quote
 
 import httpx
 
-from apps.core.processes import dying_with
 from apps.scheduling.publishers.base import Account
+from tests.networks import servers
 
 HERE = Path(__file__).parent / "matrix"
-START_SECONDS = 60
-
-
-def installed(cache: Path) -> Path:
-    """The Python of a virtual environment that has Synapse, made on first use."""
-    home, wanted = cache / "synapse", (HERE / "requirements.txt").read_text()
-    stamp, python = home / "installed.txt", home / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=300)
-        requirements = str(HERE / "requirements.txt")
-        pip = [str(python), "-m", "pip", "install", "--quiet", "-r", requirements]
-        subprocess.run(pip, check=True, timeout=900)
-        stamp.write_text(wanted)
-    return python
 
 
 @contextmanager
-def running(python: Path, home: Path) -> Iterator[str]:
+def running(cache: Path, home: Path) -> Iterator[str]:
     """The address of an empty server, until the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = (HERE / "homeserver.yaml").read_text()
-    for name, value in {"@PORT@": str(port), "@HOME@": str(home)}.items():
-        config = config.replace(name, value)
-    (home / "homeserver.yaml").write_text(config)
-    command = [str(python), "-m", "synapse.app.homeserver", "-c", str(home / "homeserver.yaml")]
+    python = servers.installed(cache, "synapse", HERE / "requirements.txt")
+    port = servers.free_port()
+    config = servers.written(HERE / "homeserver.yaml", home, port)
+    command = [str(python), "-m", "synapse.app.homeserver", "-c", str(config)]
     subprocess.run([*command, "--generate-keys"], check=True, timeout=60, cwd=home)
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=home, stdout=log, stderr=log, preexec_fn=dying_with(os.getpid())
-        )
     address = f"http://localhost:{port}"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(address):
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Synapse did not start: {(home / 'log').read_text()[-2_000:]}")
-            time.sleep(0.2)
+    with servers.running(command, home, answers=lambda: _answers(address)):
         yield address
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _answers(address: str) -> bool:

@@ -1,6 +1,7 @@
 """Against Bluesky's own server: what Gator publishes is there, and there once."""
 
 import dataclasses
+import hashlib
 import io
 import random
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from apps.scheduling.publishers.base import (
 from apps.scheduling.publishers.bluesky import Bluesky
 from apps.scheduling.uploads import read_image
 from tests.networks.conftest import Repository
+from tests.scheduling.films import film
 
 pytestmark = pytest.mark.networks
 
@@ -41,18 +43,19 @@ def picture(seed: int = 0, side: int = 64) -> bytes:
     return file.getvalue()
 
 
-def attachment(content: bytes, *, side: int = 64, alt: str = "Fog") -> Attachment:
-    return Attachment(
+def attachment(content: bytes, *, side: int = 64, alt: str = "Fog", **changes: Any) -> Attachment:
+    plain = Attachment(
         name="fog.png",
         mime="image/png",
         size=len(content),
         width=side,
         height=side,
         alt=alt,
-        sha256="",
+        sha256=hashlib.sha256(content).hexdigest(),
         url="",
-        read=lambda: content,
+        open=lambda: io.BytesIO(content),
     )
+    return dataclasses.replace(plain, **changes)
 
 
 def outgoing(**changes: Any) -> Outgoing:
@@ -118,6 +121,20 @@ def test_a_post_with_everything_is_there_once_though_sent_twice(
     assert [each["alt"] for each in images] == ["Fog", "More fog"]
     assert repository.blob(images[0]["image"]["ref"]["$link"]) == image
     assert httpx.get(first.url).json()["uri"] == first.remote_id
+
+
+def test_a_video_is_one_blob_in_an_embed_of_its_own(
+    publisher: Bluesky, repository: Repository
+) -> None:
+    content = film(data=b"V" * 3_000_000)
+    video = attachment(content, name="fog.mp4", mime="video/mp4", duration=10.0)
+    post = prepared(publisher, repository, outgoing(attachments=(video,)))
+    first = publisher.publish(repository.account, post)
+    assert publisher.publish(repository.account, post) == first
+    (there,) = repository.posts()
+    embed = there["value"]["embed"]
+    assert (embed["$type"], embed["alt"]) == ("app.bsky.embed.video", "Fog")
+    assert repository.blob(embed["video"]["ref"]["$link"]) == content
 
 
 def test_a_link_is_a_card(publisher: Bluesky, repository: Repository) -> None:

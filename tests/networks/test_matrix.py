@@ -23,6 +23,7 @@ from tests.networks import synapse
 from tests.networks.conftest import CACHE
 from tests.networks.synapse import Member
 from tests.networks.test_bluesky import attachment, picture
+from tests.scheduling.films import film
 
 pytestmark = pytest.mark.networks
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.networks
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Matrix server of our own, empty, for the whole module."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with synapse.running(synapse.installed(CACHE), tmp_path_factory.mktemp("synapse")) as address:
+    with synapse.running(CACHE, tmp_path_factory.mktemp("synapse")) as address:
         yield address
 
 
@@ -82,6 +83,17 @@ def test_a_post_with_everything_is_there_once_though_sent_twice(
     assert (fog["body"], more["body"]) == ("Fog", "More fog")
     assert member.picture(fog["url"]) == image
     assert member.messages()[0]["event_id"] == first.remote_id
+
+
+def test_a_video_is_shown_to_the_room(publisher: Matrix, member: Member) -> None:
+    content = film(data=b"V" * 200_000)
+    video = attachment(content, name="fog.mp4", mime="video/mp4", duration=10.0)
+    post = prepared(publisher, member, outgoing(attachments=(video,)))
+    first = publisher.publish(member.account, post)
+    assert publisher.publish(member.account, post) == first
+    _, shown = (each["content"] for each in member.messages())
+    assert (shown["msgtype"], shown["info"]["duration"]) == ("m.video", 10_000)
+    assert member.picture(shown["url"]) == content
 
 
 def test_the_limits_we_check_are_the_servers_own(publisher: Matrix, member: Member) -> None:

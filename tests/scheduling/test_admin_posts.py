@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from apps.personas.models import Persona
 from apps.scheduling import services
 from apps.scheduling.models import Delivery, Media, Post, SocialAccount
 from tests.scheduling.conftest import NetworkOf
+from tests.scheduling.films import a_video, film
 from tests.scheduling.test_wall import a_picture
 
 pytestmark = pytest.mark.django_db
@@ -137,6 +139,58 @@ def test_new_pictures_come_with_the_post_and_survive_a_mistake(
     assert Media.objects.count() == 1
 
 
+def test_later_parts_have_pictures_and_videos_of_their_own(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    thread = typed(
+        wall,
+        parts=["And more", "", "The end"],
+        uploads_1=[a_picture("JPEG")],
+        upload_alt_1=["Green"],
+        uploads_3=[a_video()],
+        upload_alt_3=["Fog rolls in"],
+    )
+    as_kei.post(ADD, thread)
+    post = Post.objects.get()
+    assert [part["text"] for part in post.parts] == ["And more", "The end"]
+    places = [(each.part, each.media.mime, each.media.alt) for each in post.attached]
+    assert places == [(1, "image/jpeg", "Green"), (2, "video/mp4", "Fog rolls in")]
+    page = f"/admin/scheduling/post/{post.pk}/change/"
+    shown = as_kei.get(page)
+    rows = shown.context["form"].part_rows()
+    chosen = [[str(each.pk) for each, is_chosen in row["pictures"] if is_chosen] for row in rows]
+    stored = [str(each.media_id) for each in post.attached]
+    assert chosen == [stored[:1], stored[1:]]
+    assert 'name="images_2"' in shown.content.decode()
+    # Saved anew, with the first part's picture moved to the last part.
+    as_kei.post(page, typed(wall, parts=["And more", "The end"], images_2=stored[::-1]))
+    changed = Post.objects.get()
+    assert [(each.part, str(each.media_id)) for each in changed.attached] == [
+        (2, pk) for pk in stored[::-1]
+    ]
+
+
+def test_a_copy_keeps_pictures_that_are_no_longer_on_the_shelf(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    as_kei.post(ADD, typed(wall, parts=["And more"], uploads_1=[a_picture()]))
+    first = Media.objects.get()
+    for _ in range(13):
+        as_kei.post("/admin/scheduling/media/add/", {"upload": a_picture()})
+    copy = as_kei.get(f"{ADD}?copy={Post.objects.get().pk}")
+    (row,) = copy.context["form"].part_rows()
+    assert [each for each, chosen in row["pictures"] if chosen] == [first]
+
+
+def test_a_file_that_is_none_of_them_is_refused_at_the_pictures(
+    as_kei: Client, wall: SocialAccount
+) -> None:
+    broken = SimpleUploadedFile("fog.mp4", film()[:-1], "video/mp4")
+    page = as_kei.post(ADD, typed(wall, parts=["And more"], uploads_1=[broken]))
+    assert "damaged" in str(page.context["form"].errors["images"])
+    assert not Post.objects.exists()
+
+
 def test_a_waiting_post_is_changed_and_one_that_is_out_is_not(
     as_kei: Client, wall: SocialAccount
 ) -> None:
@@ -185,11 +239,13 @@ def test_a_thread_is_written_shown_changed_and_shortened(
     post = Post.objects.get()
     assert [part["text"] for part in post.parts] == ["Second", "Third"]
     assert post.deliveries.count() == 3
-    # A picture of a later part came by the API; the form keeps it.
+    # A picture of a later part came by the API; the form shows it chosen, and sends it back.
     post.postmedia_set.create(media=picture, position=0, part=1)
     path = f"/admin/scheduling/post/{post.pk}/change/"
     assert "Third</textarea>" in as_kei.get(path).content.decode()
-    as_kei.post(path, {**typed, "parts": ["Second, changed", ""]})
+    assert f'name="images_1" value="{picture.pk}" checked' in as_kei.get(path).content.decode()
+    kept = {"images_1": [str(picture.pk)]}
+    as_kei.post(path, {**typed, **kept, "parts": ["Second, changed", ""]})
     post.refresh_from_db()
     assert [part["text"] for part in post.parts] == ["Second, changed"]
     assert (post.deliveries.count(), post.postmedia_set.get().part) == (2, 1)

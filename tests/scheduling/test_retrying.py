@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from apps.scheduling.publishers.base import (
     NeedsReconnect,
     Permanent,
+    Processing,
     PublishError,
     Temporary,
     Unconfirmed,
@@ -23,6 +24,7 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
     [
         (Temporary("x"), False, "scheduled"),
         (Temporary("x"), True, "scheduled"),
+        (Processing("x"), False, "scheduled"),
         (Permanent("x"), False, "failed"),
         (Permanent("x"), True, "needs_review"),
         (Unconfirmed("x"), False, "unconfirmed"),
@@ -50,3 +52,19 @@ def test_a_retry_is_never_earlier_than_the_network_asked(chance: float, asked: i
 def test_an_unknown_error_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError):
         after(PublishError("x"), retries=0, maybe_sent=False, now=NOW, chance=0)
+
+
+def test_what_a_network_still_processes_is_asked_after_every_minute_at_most() -> None:
+    def wait(retries: int) -> timedelta:
+        step = after(Processing("x"), retries=retries, maybe_sent=False, now=NOW, chance=0.5)
+        assert step.due_at is not None
+        return step.due_at - NOW
+
+    assert [wait(retries).total_seconds() for retries in (0, 1, 2, 3, 4, 400)] == [
+        5,
+        10,
+        20,
+        40,
+        60,
+        60,
+    ]

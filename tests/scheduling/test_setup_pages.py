@@ -37,7 +37,7 @@ def test_a_page_says_what_the_network_demands_and_where_it_was_tried(
     assert (address in page) == (network in SIGN_IN)
     assert (f"Sign in with {publisher.label}" in page) == (network in SIGN_IN)
     if isinstance(publisher, Connecting):
-        assert publisher.setup.rights == publisher.scopes
+        assert publisher.setup.rights == (*publisher.scopes, *publisher.extra_scopes)
         for name in connecting.setting_names(network):
             assert name in page
 

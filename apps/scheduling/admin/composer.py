@@ -70,9 +70,13 @@ class ComposeForm(forms.Form):
         help_text="Its link then says which campaign and network it came from (UTM).",
     )
     text_by_ai = forms.BooleanField(label="The text was made with AI", required=False)
-    media_by_ai = forms.BooleanField(label="The pictures were made with AI", required=False)
+    media_by_ai = forms.BooleanField(
+        label="The pictures and videos were made with AI", required=False
+    )
+    # What the page offers to choose from a disk; what a file is, its content says.
+    ACCEPT = "image/jpeg,image/png,image/gif,image/webp,video/mp4,video/quicktime"
     accounts = forms.MultipleChoiceField(label="Accounts", required=False)
-    images = forms.MultipleChoiceField(label="Pictures", required=False)
+    images = forms.MultipleChoiceField(label="Pictures and videos", required=False)
 
     def __init__(
         self, *args: Any, persona: Persona, post: Post | None, viewer_zone: str, **kwargs: Any
@@ -83,7 +87,7 @@ class ComposeForm(forms.Form):
         self.own_accounts = list(persona.accounts.order_by("network", "handle"))
         used = Q(posts=post) if post else Q(pk=None)
         latest = Media.objects.order_by("-created_at").values_list("pk", flat=True)[:LATEST_MEDIA]
-        chosen = self.data.getlist("images") if hasattr(self.data, "getlist") else []
+        chosen = self._chosen()
         wanted = Q(pk__in=list(latest)) | used | Q(pk__in=[pk for pk in chosen if _is_uuid(pk)])
         self.shelf = list(Media.objects.filter(wanted).distinct().order_by("-created_at"))
         self._choices("accounts", {str(each.pk): str(each) for each in self.own_accounts})
@@ -119,12 +123,14 @@ class ComposeForm(forms.Form):
                 label="First part only", required=False
             )
         self.post = post
-        # Pictures of later parts come by the API alone; saving here does not lose them.
-        self.kept = (
-            drafting.parts_of(post.parts, post.postmedia_set.select_related("media"))
-            if post
-            else []
-        )
+
+    def _chosen(self) -> list[str]:
+        """The media chosen for any part, as typed or as stored."""
+        if self.is_bound and isinstance(self.data, QueryDict):
+            names = [name for name in self.data if name == "images" or name.startswith("images_")]
+            return [pk for name in names for pk in self.data.getlist(name)]
+        stored = [self.initial.get("images", []), *self.initial.get("part_images", [])]
+        return [pk for each in stored for pk in each]
 
     def _choices(self, name: str, choices: Mapping[str, str]) -> None:
         field = self.fields[name]
@@ -200,12 +206,33 @@ class ComposeForm(forms.Form):
         return list(self.initial.get("parts", []))
 
     def _parts(self) -> list[drafting.Part]:
-        kept, texts = self.kept, self.part_texts()[:LATEST_PARTS]
+        shelf = {str(each.pk): each for each in self.shelf}
         parts = [
-            drafting.Part(text=text, media=kept[number].media if number < len(kept) else ())
-            for number, text in enumerate(texts, 1)
+            drafting.Part(
+                text=text, media=[shelf[pk] for pk in self._part_images(number) if pk in shelf]
+            )
+            for number, text in enumerate(self.part_texts()[:LATEST_PARTS], 1)
         ]
         return [part for part in parts if part.text.strip() or part.media]
+
+    def _part_images(self, number: int) -> list[str]:
+        """What is chosen for a later part, as typed or as stored."""
+        if self.is_bound and isinstance(self.data, QueryDict):
+            return list(self.data.getlist(f"images_{number}"))
+        stored = self.initial.get("part_images", [])
+        return list(stored[number - 1]) if number <= len(stored) else []
+
+    def part_rows(self) -> list[dict[str, Any]]:
+        """The later parts as the page shows them: number, text, the shelf with what is chosen."""
+        return [
+            {
+                "number": number,
+                "text": text,
+                "chosen": len(chosen := self._part_images(number)),
+                "pictures": [(each, str(each.pk) in chosen) for each in self.shelf],
+            }
+            for number, text in enumerate(self.part_texts(), 1)
+        ]
 
     def show(self, refused: services.Refused) -> None:
         """Put every problem at its field."""
@@ -240,6 +267,10 @@ class ComposeForm(forms.Form):
             for each in self.own_accounts
         ]
 
+    def blank_shelf(self) -> list[tuple[Media, bool]]:
+        """The media on offer to a part that is yet to be written."""
+        return [(each, False) for each in self.shelf]
+
     def pictures(self) -> list[tuple[Media, bool]]:
         """The media on offer, and whether each is chosen."""
         chosen = self["images"].value() or []
@@ -249,6 +280,7 @@ class ComposeForm(forms.Form):
 def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
     """A stored post as the form shows it."""
     deliveries = list(post.deliveries.filter(part=0))
+    places = list(post.postmedia_set.all())
     limit = post.too_late_after
     return {
         "text": post.text,
@@ -261,8 +293,12 @@ def initial_of(post: Post, *, zone: str) -> dict[str, Any]:
         "text_by_ai": post.text_by_ai,
         "media_by_ai": post.media_by_ai,
         "accounts": [str(each.account_id) for each in deliveries],
-        "images": [str(each.media_id) for each in post.postmedia_set.all() if not each.part],
+        "images": [str(each.media_id) for each in places if not each.part],
         "parts": [part["text"] for part in post.parts],
+        "part_images": [
+            [str(each.media_id) for each in places if each.part == number]
+            for number in range(1, 1 + len(post.parts))
+        ],
         **initial_overrides({str(each.account_id): each.override for each in deliveries}),
     }
 
@@ -335,18 +371,26 @@ def _wall_clock(moment: datetime, zone: str) -> datetime:
     return timezone.make_naive(moment, ZoneInfo(zone))
 
 
-def store_uploads(request: HttpRequest, form: ComposeForm, *, by: User) -> list[str]:
-    """Keep the pictures sent with the form; returns their ids, puts refusals at the field."""
-    stored = []
-    alts = request.POST.getlist("upload_alt")
-    for number, file in enumerate(request.FILES.getlist("uploads")):
-        alt = alts[number][:2_000] if number < len(alts) else ""
-        try:
-            media = services.add_media(cast(BinaryIO, file), size=file.size or 0, alt=alt, by=by)
-        except services.Refused as refused:
-            form.add_error("images", f"{file.name}: {refused}")
-        else:
-            stored.append(str(media.pk))
+def store_uploads(request: HttpRequest, form: ComposeForm, *, by: User) -> dict[str, list[str]]:
+    """Keep the files sent with the form; returns their ids by the field of the part that they are
+    for (`images`, `images_1`), puts refusals at the field of pictures."""
+    stored: dict[str, list[str]] = {}
+    for name in request.FILES:
+        head, _, part = name.partition("_")
+        if head != "uploads" or (part and not part.isdecimal()):
+            continue
+        alts = request.POST.getlist(f"upload_alt_{part}" if part else "upload_alt")
+        for number, file in enumerate(request.FILES.getlist(name)):
+            alt = alts[number][:2_000] if number < len(alts) else ""
+            try:
+                media = services.add_media(
+                    cast(BinaryIO, file), size=file.size or 0, alt=alt, by=by
+                )
+            except services.Refused as refused:
+                form.add_error("images", f"{file.name}: {refused}")
+            else:
+                place = f"images_{part}" if part else "images"
+                stored.setdefault(place, []).append(str(media.pk))
     return stored
 
 

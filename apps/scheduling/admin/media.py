@@ -9,6 +9,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
 from apps.core.admin.base import StudioAdmin, acting
@@ -18,10 +19,12 @@ from apps.scheduling.models import Media
 
 
 class UploadForm(forms.ModelForm):  # type: ignore[type-arg]
-    """One picture; what it is, its content says."""
+    """One picture or video; what it is, its content says."""
 
     upload = forms.FileField(
-        label="Picture", help_text="JPEG, PNG, GIF or WebP.", widget=UnfoldAdminFileFieldWidget
+        label="Picture or video",
+        help_text="JPEG, PNG, GIF, WebP; MP4, MOV.",
+        widget=UnfoldAdminFileFieldWidget,
     )
 
     class Meta:
@@ -47,7 +50,7 @@ class UploadForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Media)
 class MediaAdmin(StudioAdmin):
-    """The pictures that posts use."""
+    """The pictures and videos that posts use."""
 
     list_display = ("preview", "alt_", "kind", "measures", "used", "created")
     list_display_links = ("preview", "alt_")
@@ -87,6 +90,8 @@ class MediaAdmin(StudioAdmin):
 
     @display(description="Picture")
     def preview(self, row: Media) -> Any:
+        if row.is_video:
+            return _video(row, "g-thumb", 72, 72)
         return format_html(
             '<img class="g-thumb" src="{}" alt="{}" width="72" height="72" loading="lazy">',
             row.file.url,
@@ -95,6 +100,8 @@ class MediaAdmin(StudioAdmin):
 
     @display(description="Picture")
     def big_preview(self, row: Media) -> Any:
+        if row.is_video:
+            return _video(row, "g-preview", row.width, row.height, controls=True)
         return format_html(
             '<img class="g-preview" src="{}" alt="{}" width="{}" height="{}">',
             row.file.url,
@@ -109,11 +116,12 @@ class MediaAdmin(StudioAdmin):
 
     @display(description="Kind", ordering="mime")
     def kind(self, row: Media) -> str:
-        return row.mime.removeprefix("image/").upper()
+        return {"video/quicktime": "MOV"}.get(row.mime, row.mime.partition("/")[2].upper())
 
     @display(description="Size", ordering="size")
     def measures(self, row: Media) -> str:
-        return f"{row.width} × {row.height}, {filesizeformat(row.size)}"
+        length = f", {row.duration_ms / 1_000:.1f} s" if row.is_video else ""
+        return f"{row.width} × {row.height}{length}, {filesizeformat(row.size)}"
 
     @display(description="In posts", ordering="posts_count")
     def used(self, row: Any) -> int:
@@ -122,3 +130,16 @@ class MediaAdmin(StudioAdmin):
     @display(description="Added", ordering="created_at")
     def created(self, row: Media) -> Any:
         return when(row.created_at)
+
+
+def _video(row: Media, name: str, width: int, height: int, *, controls: bool = False) -> Any:
+    return format_html(
+        '<video class="{}" src="{}" aria-label="{}" width="{}" height="{}" '
+        'muted playsinline preload="metadata"{}></video>',
+        name,
+        row.file.url,
+        row.alt or f"Video {row}",
+        width,
+        height,
+        mark_safe(" controls") if controls else "",
+    )

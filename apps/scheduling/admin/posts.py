@@ -330,7 +330,8 @@ class PostAdmin(StudioAdmin):
         uploaded = composer.store_uploads(request, form, by=acting(request))
         if uploaded:
             # Stored once: a form that comes back has them among its pictures already.
-            data.setlist("images", [*data.getlist("images"), *uploaded])
+            for place, added in uploaded.items():
+                data.setlist(place, [*data.getlist(place), *added])
             problems = {name: list(errors) for name, errors in form.errors.items()}
             form = self._replace(form, self._form(request, form.persona, post, data))
             form.as_draft = _as_draft(data, post)

@@ -1,5 +1,6 @@
 """Accounts and networks over HTTP."""
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -169,6 +170,17 @@ class AccountViewSet(Resource):
         return Response(slots_of(account))
 
 
+class VideoLimitsOutput(serializers.Serializer[Any]):
+    """Which videos fit into one post; times in seconds, null is no limit."""
+
+    most = serializers.IntegerField()
+    types = serializers.ListField(child=serializers.CharField())
+    bytes = serializers.IntegerField(allow_null=True)
+    shortest = serializers.FloatField()
+    longest = serializers.FloatField(allow_null=True)
+    beside_pictures = serializers.BooleanField()
+
+
 class LimitsOutput(serializers.Serializer[Any]):
     """What fits into one post; null is no limit."""
 
@@ -178,6 +190,7 @@ class LimitsOutput(serializers.Serializer[Any]):
     image_bytes = serializers.IntegerField(allow_null=True)
     image_types = serializers.ListField(child=serializers.CharField())
     alt_characters = serializers.IntegerField(allow_null=True)
+    video = VideoLimitsOutput(allow_null=True, help_text="Null: it takes no videos.")
 
 
 class CredentialFieldOutput(serializers.Serializer[Any]):
@@ -250,6 +263,9 @@ def _described(name: str, publisher: Publisher) -> dict[str, Any]:
             "image_bytes": limits.image_bytes,
             "image_types": sorted(limits.image_types),
             "alt_characters": limits.alt_characters,
+            "video": {**asdict(limits.video), "types": sorted(limits.video.types)}
+            if limits.video
+            else None,
         },
         "credential_fields": publisher.credential_fields,
     }

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: uploaded, described, deleted while unused."""
+"""Pictures and videos over HTTP: uploaded, described, deleted while unused."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.scheduling.models import Media
 
 
 class MediaInput(Strict):
-    """A picture, and what it shows."""
+    """A picture or video, and what it shows."""
 
     file = serializers.FileField(allow_empty_file=True)
     alt = Text(max_length=2_000, allow_blank=True, default="")
@@ -29,13 +29,24 @@ class MediaChange(Strict):
 
 
 class MediaOutput(StrictModel):
-    """An uploaded picture."""
+    """An uploaded picture or video."""
 
     url = serializers.SerializerMethodField()
 
     class Meta:
         model = Media
-        fields = ("id", "url", "mime", "size", "width", "height", "sha256", "alt", "created_at")
+        fields = (
+            "id",
+            "url",
+            "mime",
+            "size",
+            "width",
+            "height",
+            "duration_ms",
+            "sha256",
+            "alt",
+            "created_at",
+        )
         read_only_fields = fields
 
     def get_url(self, media: Media) -> str:
@@ -49,7 +60,7 @@ class MediaOutput(StrictModel):
     destroy=extend_schema(responses={204: None}),
 )
 class MediaViewSet(Resource):
-    """Pictures for posts: JPEG, PNG, GIF or WebP, believed by their content alone."""
+    """Pictures (JPEG, PNG, GIF, WebP) and videos (MP4, MOV), believed by their content alone."""
 
     queryset = Media.objects.all()
     serializer_class = output = MediaOutput
@@ -57,7 +68,7 @@ class MediaViewSet(Resource):
     filterset_fields = ("sha256",)
 
     def create(self, request: Request) -> Response:
-        """Upload a picture as the form field `file`, with `alt` saying what it shows."""
+        """Upload a picture or a video as the form field `file`, with `alt` saying what it shows."""
         given = self.read(request, MediaInput)
         file = given["file"]
         media = services.add_media(
@@ -69,13 +80,13 @@ class MediaViewSet(Resource):
         return self.shown(media.pk, 201)
 
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Say what the picture shows."""
+        """Say what it shows."""
         media = self.get_object()
         given = self.read(request, MediaChange)
         Media.objects.filter(pk=media.pk).update(alt=given["alt"])
         return self.shown(pk)
 
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a picture that no post uses."""
+        """Delete what no post uses."""
         keeping.remove_media(self.get_object(), by=self.actor)
         return Response(status=204)

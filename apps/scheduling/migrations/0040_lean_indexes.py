@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('personas', '0005_drafts'),
-        ('scheduling', '0030_sign_ins'),
+        ('scheduling', '0031_video'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -17,14 +17,17 @@ DAY = timedelta(days=1)
 
 
 class Media(models.Model):
-    """An uploaded image: checked by its content, never overwritten in place."""
+    """An uploaded picture or video: checked by its content, never overwritten in place."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    file = models.ImageField(upload_to="media/%Y/%m/", width_field="width", height_field="height")
+    file = models.FileField(upload_to="media/%Y/%m/")
     mime = models.CharField(max_length=40, editable=False)
     size = models.PositiveBigIntegerField(editable=False, help_text="Bytes.")
     width = models.PositiveIntegerField(editable=False)
     height = models.PositiveIntegerField(editable=False)
+    duration_ms = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Milliseconds; 0 for a picture."
+    )
     sha256 = models.CharField(max_length=64, editable=False)
     # The copy that says inside that it was made with AI; written when a post first needs it.
     marked = models.FileField(upload_to="media/%Y/%m/", blank=True, editable=False)
@@ -44,6 +47,10 @@ class Media(models.Model):
 
     def __str__(self) -> str:
         return str(self.file.name).rsplit("/", 1)[-1]
+
+    @property
+    def is_video(self) -> bool:
+        return str(self.mime).startswith("video/")
 
 
 class Post(models.Model):

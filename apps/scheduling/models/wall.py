@@ -20,7 +20,7 @@ class WallPost(models.Model):
     handle = models.CharField(max_length=200)
     text = models.TextField(blank=True)
     link = models.URLField(max_length=1_000, blank=True)
-    # What the page shows: [{"url", "alt", "width", "height"}].
+    # What the page shows: [{"url", "alt", "size", "mime"}].
     images = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

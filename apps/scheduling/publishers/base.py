@@ -14,6 +14,12 @@ from typing import Any, ClassVar
 
 import regex
 
+from apps.scheduling.publishers.media import Attachment as Attachment
+from apps.scheduling.publishers.media import Limits as Limits
+from apps.scheduling.publishers.media import Problem as Problem
+from apps.scheduling.publishers.media import VideoLimits as VideoLimits
+from apps.scheduling.publishers.media import graphemes as graphemes
+from apps.scheduling.publishers.media import media_problems
 from apps.scheduling.publishers.setup import Setup
 
 # -- What can go wrong --------------------------------------------------------------------------
@@ -42,6 +48,10 @@ class Temporary(PublishError):
         super().__init__(message, code=code)
         self.retry_after = retry_after
         self.whole_account = whole_account
+
+
+class Processing(Temporary):
+    """Nothing was published: the network still works on what it was given; ask again soon."""
 
 
 class Permanent(PublishError):
@@ -83,33 +93,6 @@ class CredentialField:
     help: str = ""
     secret: bool = True
     required: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What fits into one post; None and an empty set mean that the network sets no such limit."""
-
-    characters: int | None = None
-    bytes: int | None = None
-    images: int = 0
-    image_bytes: int | None = None
-    image_types: frozenset[str] = frozenset()
-    alt_characters: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attachment:
-    """One media file of a post; `read` loads it (bytes) when the network wants it."""
-
-    name: str
-    mime: str
-    size: int
-    width: int
-    height: int
-    alt: str
-    sha256: str
-    url: str
-    read: Callable[[], bytes] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,20 +207,6 @@ class Identity:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Why a post does not fit a network: the field it lies in, a stable code, words for people."""
-
-    field: str
-    code: str
-    message: str
-
-
-def graphemes(text: str) -> int:
-    """How many characters a reader sees (extended grapheme clusters, Unicode UAX #29)."""
-    return len(regex.findall(r"\X", text))
-
-
 class Publisher(ABC):
     """One network. Made once per process and used by many threads: keep no state of a call here."""
 
@@ -248,6 +217,10 @@ class Publisher(ABC):
     needs_server: ClassVar[bool] = False
     # Whether a post can follow another one as its reply: threads and first comments need it.
     replies: ClassVar[bool] = False
+    # Why not, where it cannot.
+    no_replies: ClassVar[str] = ""
+    # Its later parts are comments under the first one, not posts of their own.
+    comments: ClassVar[bool] = False
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
     setup: ClassVar[Setup] = Setup()
 
@@ -258,6 +231,10 @@ class Publisher(ABC):
     def limits(self, account: Account) -> Limits:
         """What fits into one post on this account."""
         return Limits()
+
+    def later_limits(self, account: Account) -> Limits:
+        """What fits into a later part: less, where that is a comment under the post."""
+        return self.limits(account)
 
     def count(self, text: str, account: Account) -> int:
         """The length of `text` as this network counts it."""
@@ -277,11 +254,11 @@ class Publisher(ABC):
 
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         """Everything that would make the network refuse this post; empty when it fits."""
-        limits = self.limits(account)
+        limits = self.later_limits(account) if outgoing.reply_to else self.limits(account)
         text = outgoing.full_text
         problems = []
         if outgoing.reply_to is not None and not self.replies:
-            words = f"{self.label} takes no threads and no first comment."
+            words = f"{self.label} takes no threads and no first comment. {self.no_replies}".strip()
             problems.append(Problem(field="parts", code="no_threads", message=words))
         said = replace(outgoing, label="").full_text
         if not said.strip() and not outgoing.attachments:
@@ -305,49 +282,7 @@ class Publisher(ABC):
                     message=f"{self.label} takes {limits.bytes:,} bytes; this is {size:,}.",
                 )
             )
-        if len(outgoing.attachments) > limits.images:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="too_many_media",
-                    message=f"{self.label} takes {limits.images} images; "
-                    f"these are {len(outgoing.attachments)}.",
-                )
-            )
-        for attachment in outgoing.attachments:
-            problems += self._check_attachment(attachment, limits)
-        return problems
-
-    def _check_attachment(self, attachment: Attachment, limits: Limits) -> list[Problem]:
-        problems = []
-        if limits.image_types and attachment.mime not in limits.image_types:
-            kinds = ", ".join(sorted(limits.image_types))
-            problems.append(
-                Problem(
-                    field="media",
-                    code="media_type",
-                    message=f"{self.label} takes {kinds}; {attachment.name} is {attachment.mime}.",
-                )
-            )
-        if limits.image_bytes is not None and attachment.size > limits.image_bytes:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="media_too_large",
-                    message=f"{self.label} takes {limits.image_bytes:,} bytes per image; "
-                    f"{attachment.name} has {attachment.size:,}.",
-                )
-            )
-        if limits.alt_characters is not None and graphemes(attachment.alt) > limits.alt_characters:
-            problems.append(
-                Problem(
-                    field="media",
-                    code="alt_too_long",
-                    message=f"{self.label} takes {limits.alt_characters:,} characters "
-                    f"of description; {attachment.name} has {graphemes(attachment.alt):,}.",
-                )
-            )
-        return problems
+        return problems + media_problems(self.label, outgoing.attachments, limits)
 
     @abstractmethod
     def test(self, account: Account) -> Identity:

@@ -31,10 +31,12 @@ from apps.scheduling.publishers.base import (
     Reply,
     Safety,
     Temporary,
+    VideoLimits,
     count_of,
     need_id,
 )
-from apps.scheduling.publishers.calling import moment_of, within
+from apps.scheduling.publishers.calling import Flow, moment_of, upload_seconds, within
+from apps.scheduling.publishers.media import MP4
 from apps.scheduling.publishers.setup import Setup
 from apps.scheduling.publishers.tid import new_tid
 from apps.scheduling.publishers.xrpc import XrpcPublisher
@@ -85,6 +87,7 @@ class Bluesky(XrpcPublisher):
             image_bytes=2_000_000,
             image_types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
             alt_characters=2_000,
+            video=VideoLimits(types=MP4, bytes=100_000_000, longest=180),
         )
 
     def test(self, account: Account) -> Identity:
@@ -120,7 +123,7 @@ class Bluesky(XrpcPublisher):
             done = uploads.get(str(position))
             if done and time.time() - done["at"] < UPLOAD_LIFE_SECONDS:
                 continue
-            blob = self._upload(account, attachment)
+            blob = self._upload(account, attachment, partial(save, dict(progress)))
             uploads[str(position)] = {"blob": blob, "at": int(time.time())}
             progress["uploads"] = dict(uploads)
             save(progress)
@@ -225,7 +228,11 @@ class Bluesky(XrpcPublisher):
             record["reply"] = outgoing.progress["reply"]
         if marks := facets.of(text, outgoing.progress.get("mentions", {})):
             record["facets"] = marks
-        if outgoing.attachments:
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            # The server that shows the post makes the streams of it, within minutes.
+            video = self._embedded(outgoing, 0)
+            record["embed"] = {"$type": "app.bsky.embed.video", "video": video.pop("file"), **video}
+        elif outgoing.attachments:
             record["embed"] = {
                 "$type": "app.bsky.embed.images",
                 "images": [
@@ -261,29 +268,35 @@ class Bluesky(XrpcPublisher):
         return {"uri": uri, "cid": cid}
 
     def _image(self, outgoing: Outgoing, position: int) -> dict[str, Any]:
+        shown = self._embedded(outgoing, position)
+        return {"image": shown.pop("file"), **shown}
+
+    def _embedded(self, outgoing: Outgoing, position: int) -> dict[str, Any]:
+        """An uploaded file with what it shows and its shape."""
         upload = outgoing.progress.get("uploads", {}).get(str(position))
         if not upload:
             raise Temporary("An image is not uploaded yet.", code="not_prepared")
         attachment = outgoing.attachments[position]
-        image: dict[str, Any] = {"alt": attachment.alt, "image": upload["blob"]}
+        shown: dict[str, Any] = {"file": upload["blob"], "alt": attachment.alt}
         if attachment.width > 0 and attachment.height > 0:
-            image["aspectRatio"] = {"width": attachment.width, "height": attachment.height}
-        return image
+            shown["aspectRatio"] = {"width": attachment.width, "height": attachment.height}
+        return shown
 
-    def _upload(self, account: Account, attachment: Attachment) -> Mapping[str, Any]:
-        content = attachment.read()
-        response = self.signed_in(
-            account,
-            lambda session: self.xrpc(
-                account,
-                session,
-                "com.atproto.repo.uploadBlob",
-                seconds=60,
-                content=content,
-                headers={"Content-Type": attachment.mime},
-            ),
-        )
-        answer = self.read(response)
+    def _upload(
+        self, account: Account, attachment: Attachment, alive: Callable[[], None]
+    ) -> Mapping[str, Any]:
+        def call(session: Mapping[str, Any]) -> httpx.Response:
+            with attachment.open() as file:
+                return self.xrpc(
+                    account,
+                    session,
+                    "com.atproto.repo.uploadBlob",
+                    seconds=upload_seconds(attachment),
+                    content=Flow(file, alive),
+                    headers={"Content-Type": attachment.mime},
+                )
+
+        answer = self.read(self.signed_in(account, call))
         blob = answer.get("blob") if isinstance(answer, dict) else None
         if not isinstance(blob, dict) or not isinstance(blob.get("ref"), dict):
             self.malformed("it does not name the uploaded image")

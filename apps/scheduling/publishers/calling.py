@@ -5,14 +5,15 @@ publishes (`publishing=True`) can leave that open; an upload that went unanswere
 again.
 """
 
+import os
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, BinaryIO, ClassVar, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,8 +21,10 @@ import httpx
 from apps.core import http
 from apps.scheduling.publishers.base import (
     Account,
+    Attachment,
     NeedsReconnect,
     Permanent,
+    Processing,
     Publisher,
     PublishError,
     Temporary,
@@ -35,6 +38,12 @@ RESET_HEADERS = ("retry-after", "ratelimit-reset", "x-ratelimit-reset")
 # The server did not take the request in; nothing came of it.
 TRY_LATER = frozenset({408, 425})
 T = TypeVar("T")
+# A line slower than this, in bytes a second, is given up.
+SLOWEST_UPLOAD = 100_000
+# While a large file flows, its delivery stays ours: a third of the lease.
+SIGN_OF_LIFE_SECONDS = 30.0
+# What a network does with a video takes minutes: it is asked a few times, then later again.
+VIDEO_PROCESSING_SECONDS = 6.0
 SLUG = re.compile(r"[A-Za-z][\w.-]{0,59}", re.ASCII)
 
 
@@ -105,7 +114,7 @@ class HttpPublisher(Publisher):
         pause = 0.5
         while (answer := ready()) is None:
             if time.monotonic() + pause > deadline:
-                raise Temporary(f"{self.label} is still processing it.", code="media_processing")
+                raise Processing(f"{self.label} is still processing it.", code="media_processing")
             self._sleep(pause)
             pause = min(pause * 2, 5.0)
         return answer
@@ -213,6 +222,52 @@ class HttpPublisher(Publisher):
     def wait(self, response: httpx.Response) -> float | None:
         """How many seconds a network that asks to slow down wants us to wait."""
         return wait_of(response.headers)
+
+
+class Flow:
+    """An open file, or a stretch of it, that tells `alive` now and then while it is read.
+
+    For uploads in one request: they may take longer than a lease, and must not take memory.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        alive: Callable[[], None],
+        *,
+        start: int = 0,
+        size: int | None = None,
+    ) -> None:
+        self._file, self._alive, self._start = file, alive, start
+        self._size = file.seek(0, os.SEEK_END) - start if size is None else size
+        self._place, self._last = 0, time.monotonic()
+        self.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        if time.monotonic() - self._last > SIGN_OF_LIFE_SECONDS:
+            self._last = time.monotonic()
+            self._alive()
+        left = self._size - self._place
+        piece = self._file.read(left if size < 0 else min(size, left))
+        self._place += len(piece)
+        return piece
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self._place = place + {os.SEEK_CUR: self._place, os.SEEK_END: self._size}.get(whence, 0)
+        self._file.seek(self._start + self._place)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read(65_536):
+            yield piece
+
+
+def upload_seconds(attachment: Attachment) -> float:
+    """How long uploading it in one request may take."""
+    return 60 + attachment.size / SLOWEST_UPLOAD
 
 
 def bounded(text: object, *, hide: Mapping[str, Any] | None = None) -> str:

@@ -58,6 +58,8 @@ class Connecting(HttpPublisher):
     client_field: ClassVar[str] = "client_id"
     pkce: ClassVar[bool] = False
     scopes: ClassVar[tuple[str, ...]]
+    # Asked for as well, for what not every account needs; a person may leave them out.
+    extra_scopes: ClassVar[tuple[str, ...]] = ()
     scope_separator: ClassVar[str] = " "
     authorize_url: ClassVar[str] = ""
     exchange_url: ClassVar[str] = ""
@@ -80,7 +82,7 @@ class Connecting(HttpPublisher):
             "response_type": "code",
             self.client_field: way.client.id,
             "redirect_uri": way.redirect,
-            "scope": self.scope_separator.join(self.scopes),
+            "scope": self.scope_separator.join((*self.scopes, *self.extra_scopes)),
             "state": state,
         }
         if self.pkce:

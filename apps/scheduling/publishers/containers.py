@@ -7,7 +7,7 @@ Source: developers.facebook.com, "Publish Content" of both networks and "Trouble
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
 )
-from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.calling import VIDEO_PROCESSING_SECONDS, within
 from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Way, granted
 from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
 from apps.scheduling.publishers.pulled import unreachable
@@ -55,8 +55,8 @@ class ContainerPublisher(GraphPublisher):
         """The fields of the container that holds the whole post."""
 
     @abstractmethod
-    def picture(self, attachment: Attachment) -> dict[str, str]:
-        """The fields that stand for one picture."""
+    def item(self, attachment: Attachment, *, alone: bool) -> dict[str, str]:
+        """The fields that stand for one picture or video."""
 
     @abstractmethod
     def page(self, name: str) -> str:
@@ -118,6 +118,8 @@ class ContainerPublisher(GraphPublisher):
     ) -> Mapping[str, Any]:
         account = self.fresh(account)
         progress = dict(outgoing.progress)
+        if self.comments and outgoing.reply_to:
+            return progress
         made = progress.get("container")
         if not made or time.time() - made["at"] > CONTAINER_LIFE_SECONDS:
             progress.setdefault("user", self._user(account)[0])
@@ -129,7 +131,7 @@ class ContainerPublisher(GraphPublisher):
             progress["container"] = made
             save(progress)
         if not made["ready"]:
-            self._wait_until_ready(account, made["id"])
+            self._wait_until_ready(account, made["id"], _seconds(outgoing.attachments))
             progress["container"] = {**made, "ready": True}
             save(progress)
         return progress
@@ -149,7 +151,7 @@ class ContainerPublisher(GraphPublisher):
             made = children.get(str(position))
             if made and time.time() - made["at"] < CONTAINER_LIFE_SECONDS:
                 continue
-            fields = {**self.picture(attachment), "is_carousel_item": "true"}
+            fields = {**self.item(attachment, alone=False), "is_carousel_item": "true"}
             edge = f"{progress['user']}/{self.making}"
             number = self.number_of(self.send(account, edge, fields))
             children[str(position)] = {"id": number, "at": int(time.time())}
@@ -157,7 +159,7 @@ class ContainerPublisher(GraphPublisher):
             save(progress)
         numbers = [str(children[str(n)]["id"]) for n in range(len(outgoing.attachments))]
         for number in numbers:
-            self._wait_until_ready(account, number)
+            self._wait_until_ready(account, number, _seconds(outgoing.attachments))
             save(progress)
         return numbers
 
@@ -169,7 +171,7 @@ class ContainerPublisher(GraphPublisher):
             str(within(answer, self.error_field) or "")[:200],
         )
 
-    def _wait_until_ready(self, account: Account, number: str) -> None:
+    def _wait_until_ready(self, account: Account, number: str, seconds: float) -> None:
         def ready() -> bool | None:
             status, why = self._status(account, number)
             if status in ("ERROR", "EXPIRED"):
@@ -177,9 +179,11 @@ class ContainerPublisher(GraphPublisher):
                 raise Permanent(words, code="container_failed")
             return True if status in ("FINISHED", "PUBLISHED") else None
 
-        self.until(ready, seconds=PROCESSING_SECONDS)
+        self.until(ready, seconds=seconds)
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        if self.comments and outgoing.reply_to:
+            return Receipt(remote_id=self.comment(account, outgoing))
         made, user = outgoing.progress.get("container"), outgoing.progress.get("user")
         if not made or not made["ready"] or not user:
             raise Temporary("The post is not prepared yet.", code="not_prepared")
@@ -207,6 +211,9 @@ class ContainerPublisher(GraphPublisher):
     # -- After a lost answer --------------------------------------------------------------------
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        if self.comments and outgoing.reply_to:
+            number = self.find_comment(account, outgoing, since)
+            return Receipt(remote_id=number) if number else None
         made = outgoing.progress.get("container")
         if not made:
             return None  # Nothing was sent: the container is kept before it is published.
@@ -239,3 +246,9 @@ class ContainerPublisher(GraphPublisher):
                 sane = isinstance(url, str) and url.startswith("https://") and len(url) <= 1_000
                 return Receipt(remote_id=number, url=url if sane else "")
         return None
+
+
+def _seconds(attachments: Sequence[Attachment]) -> float:
+    """How long to wait at once while Meta takes these in."""
+    moving = any(each.is_video for each in attachments)
+    return VIDEO_PROCESSING_SECONDS if moving else PROCESSING_SECONDS

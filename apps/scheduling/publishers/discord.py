@@ -6,6 +6,7 @@ made. Nobody is ever pinged: a persona's text may hold @everyone by accident.
 
 import json
 import re
+from contextlib import ExitStack
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from apps.scheduling.publishers.base import (
     PublishError,
     Receipt,
     Safety,
+    VideoLimits,
     need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
@@ -45,6 +47,7 @@ class Discord(HttpPublisher):
 
     label: ClassVar[str] = "Discord"
     safety: ClassVar[Safety] = Safety.BLIND
+    no_replies: ClassVar[str] = "Discord's webhooks cannot reply."
     setup: ClassVar[Setup] = Setup(
         account="A channel of a server.",
         rights=("Manage Webhooks",),
@@ -70,6 +73,7 @@ class Discord(HttpPublisher):
             image_bytes=MOST_BYTES,
             image_types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
             alt_characters=1_024,
+            video=VideoLimits(most=10, bytes=MOST_BYTES, beside_pictures=True),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -102,27 +106,26 @@ class Discord(HttpPublisher):
         message: dict[str, Any] = {"allowed_mentions": {"parse": []}}
         if text := outgoing.full_text:
             message["content"] = text
-        request: dict[str, Any]
-        if outgoing.attachments:
-            names = [
-                f"picture{n}.{each.mime.removeprefix('image/')}"
-                for n, each in enumerate(outgoing.attachments)
-            ]
-            message["attachments"] = [
-                {"id": n, "filename": name, **({"description": each.alt} if each.alt else {})}
-                for n, (name, each) in enumerate(zip(names, outgoing.attachments, strict=True))
-            ]
-            files = {
-                f"files[{n}]": (name, each.read(), each.mime)
-                for n, (name, each) in enumerate(zip(names, outgoing.attachments, strict=True))
-            }
-            payload = json.dumps(message, ensure_ascii=False)
-            request = {"data": {"payload_json": payload}, "files": files, "seconds": FILES_SECONDS}
-        else:
-            request = {"json": message}
-        response = self.call(
-            account, "POST", f"{_address(account)}?wait=true", publishing=True, **request
-        )
+        url, files = f"{_address(account)}?wait=true", outgoing.attachments
+        with ExitStack() as stack:
+            request: dict[str, Any] = {"json": message}
+            if files:
+                names = [
+                    f"{'video' if each.is_video else 'picture'}{n}.{each.extension}"
+                    for n, each in enumerate(files)
+                ]
+                message["attachments"] = [
+                    {"id": n, "filename": name, **({"description": each.alt} if each.alt else {})}
+                    for n, (name, each) in enumerate(zip(names, files, strict=True))
+                ]
+                sent = {
+                    f"files[{n}]": (name, stack.enter_context(each.open()), each.mime)
+                    for n, (name, each) in enumerate(zip(names, files, strict=True))
+                }
+                payload = json.dumps(message, ensure_ascii=False)
+                request = {"data": {"payload_json": payload}, "files": sent}
+                request["seconds"] = FILES_SECONDS
+            response = self.call(account, "POST", url, publishing=True, **request)
         answer = self.read(response, publishing=True)
         number, channel = _number(answer, "id"), _number(answer, "channel_id")
         if not number:

@@ -6,10 +6,12 @@ Pictures are uploaded unpublished and then attached, so that one call makes the 
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from apps.scheduling.publishers.base import (
     Account,
+    Attachment,
     CredentialField,
     Identity,
     Limits,
@@ -19,15 +21,17 @@ from apps.scheduling.publishers.base import (
     Receipt,
     Safety,
     Temporary,
+    VideoLimits,
     need_id,
 )
-from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.calling import Flow, upload_seconds, within
 from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Connected, Way
 from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
 from apps.scheduling.publishers.setup import Setup
 
 # Facebook drops an unpublished picture after a day.
 UPLOAD_LIFE_SECONDS = 12 * 3_600
+VIDEO_HOST = "https://graph-video.facebook.com"
 CLOCK_SKEW = timedelta(minutes=2)
 MOST_PAGES = 50
 PAGES_AT_ONCE = 100
@@ -40,6 +44,14 @@ class Facebook(GraphPublisher):
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://graph.facebook.com"
     version: ClassVar[str] = "v23.0"
+    replies: ClassVar[bool] = True
+    comments: ClassVar[bool] = True
+    commenting: ClassVar[str] = "pages_manage_engagement"
+    comment_fields: ClassVar[str] = "id,message,created_time"
+    comment_order: ClassVar[Mapping[str, str]] = {
+        "filter": "stream",
+        "order": "reverse_chronological",
+    }
     client_name: ClassVar[str] = "facebook"
     authorize_url: ClassVar[str] = "https://www.facebook.com/v23.0/dialog/oauth"
     exchange_url: ClassVar[str] = "https://graph.facebook.com/v23.0/oauth/access_token"
@@ -48,12 +60,14 @@ class Facebook(GraphPublisher):
         "pages_manage_posts",
         "pages_read_engagement",
     )
+    # First comments.
+    extra_scopes: ClassVar[tuple[str, ...]] = ("pages_manage_engagement",)
     scope_separator: ClassVar[str] = ","
     setup: ClassVar[Setup] = Setup(
         account="A page, and a person with full control of it. People's own feeds are closed.",
         app="A business app on developers.facebook.com with “Facebook Login”.",
         review="For pages that are not yours: App Review of the rights named here.",
-        rights=scopes,
+        rights=(*scopes, *extra_scopes),
         steps=(
             "Make the app and add the product “Facebook Login”.",
             "Under its settings, enter the redirect address shown here as a valid one.",
@@ -67,8 +81,9 @@ class Facebook(GraphPublisher):
             name="access_token",
             label="Page access token",
             help="In the Graph API Explorer of developers.facebook.com: your app, User token with "
-            "pages_manage_posts and pages_read_engagement, extend it in the Access Token Debugger, "
-            "then choose the page under “Page tokens”. Made from an extended token, it has no end.",
+            "pages_manage_posts, pages_read_engagement and pages_manage_engagement, extend it in "
+            "the Access Token Debugger, then choose the page under “Page tokens”. Made from an "
+            "extended token, it has no end.",
         ),
     )
 
@@ -78,7 +93,11 @@ class Facebook(GraphPublisher):
             images=10,
             image_bytes=4_000_000,
             image_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
+            video=VideoLimits(bytes=1_750_000_000, shortest=1, longest=2_700),
         )
+
+    def later_limits(self, account: Account) -> Limits:
+        return Limits(characters=8_000)
 
     def count(self, text: str, account: Account) -> int:
         # In UTF-16 code units, the stricter reading.
@@ -144,9 +163,14 @@ class Facebook(GraphPublisher):
         self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
     ) -> Mapping[str, Any]:
         progress = dict(outgoing.progress)
+        if outgoing.reply_to:
+            return progress
         if "page" not in progress:
             progress["page"] = self.number_of(self.ask(account, "me", {"fields": "id"}))
             save(progress)
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            self._upload_video(account, outgoing.attachments[0], progress, save)
+            return progress
         photos = dict(progress.get("photos", {}))
         for position, attachment in enumerate(outgoing.attachments):
             done = photos.get(str(position))
@@ -155,7 +179,7 @@ class Facebook(GraphPublisher):
             fields = {"published": "false"}
             if attachment.alt:
                 fields["alt_text_custom"] = attachment.alt
-            name = f"picture.{attachment.mime.removeprefix('image/')}"
+            name = f"picture.{attachment.extension}"
             answer = self.send(
                 account,
                 f"{progress['page']}/photos",
@@ -168,7 +192,65 @@ class Facebook(GraphPublisher):
             save(progress)
         return progress
 
+    def _upload_video(
+        self,
+        account: Account,
+        video: Attachment,
+        progress: dict[str, Any],
+        save: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """Send a video in the stretches that Facebook asks for; nobody sees it yet."""
+        edge = f"{progress['page']}/videos"
+        held = progress.get("video")
+        if not held or time.time() - held["at"] > UPLOAD_LIFE_SECONDS:
+            fields = {"upload_phase": "start", "file_size": str(video.size)}
+            answer = self.send(account, edge, fields, host=VIDEO_HOST)
+            ids = {
+                name: str(within(answer, theirs) or "")
+                for name, theirs in (("id", "video_id"), ("session", "upload_session_id"))
+            }
+            if not all(NUMBER.fullmatch(each) for each in ids.values()):
+                self.malformed("it does not name the upload")
+            held = {**ids, "at": int(time.time()), **self._stretch(answer, video)}
+            progress["video"] = held
+            save(progress)
+        while held["start"] < held["end"]:
+            fields = {
+                "upload_phase": "transfer",
+                "upload_session_id": held["session"],
+                "start_offset": str(held["start"]),
+            }
+            size = held["end"] - held["start"]
+            with video.open() as file:
+                flow = Flow(file, partial(save, dict(progress)), start=held["start"], size=size)
+                answer = self.send(
+                    account,
+                    edge,
+                    fields,
+                    host=VIDEO_HOST,
+                    files={"video_file_chunk": ("video", flow, "application/octet-stream")},
+                    seconds=upload_seconds(video),
+                )
+            following = self._stretch(answer, video)
+            if following["start"] <= held["start"]:
+                self.malformed("it asks for the same part of the video again")
+            held = {**held, **following}
+            progress["video"] = held
+            save(progress)
+
+    def _stretch(self, answer: Any, video: Attachment) -> dict[str, int]:
+        """Which part of the video comes next; both ends alike once it has it all."""
+        told = [str(within(answer, name) or "") for name in ("start_offset", "end_offset")]
+        if not all(NUMBER.fullmatch(each) for each in told):
+            self.malformed("it does not say which part of the video it wants")
+        start, end = (min(int(each), video.size) for each in told)
+        return {"start": start, "end": end}
+
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        if outgoing.reply_to:
+            return _receipt(self.comment(account, outgoing))
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            return self._publish_video(account, outgoing)
         page, photos = outgoing.progress.get("page"), outgoing.progress.get("photos", {})
         if not page or len(photos) < len(outgoing.attachments):
             raise Temporary("The post is not prepared yet.", code="not_prepared")
@@ -190,13 +272,51 @@ class Facebook(GraphPublisher):
             return receipt
         return _receipt(self.number_of(answer, publishing=True))
 
+    def _publish_video(self, account: Account, outgoing: Outgoing) -> Receipt:
+        page, held = outgoing.progress.get("page"), outgoing.progress.get("video")
+        if not page or not held or held["start"] < held["end"]:
+            raise Temporary("The video is not uploaded yet.", code="not_prepared")
+        fields = {"upload_phase": "finish", "upload_session_id": held["session"]}
+        if outgoing.full_text:
+            fields["description"] = outgoing.full_text
+        answer = self.send(
+            account, f"{page}/videos", fields, host=VIDEO_HOST, publishing=True, seconds=25
+        )
+        if within(answer, "success") is not True:
+            self.malformed("it does not say that the video is published", publishing=True)
+        return _receipt(str(held["id"]))
+
+    def _find_video(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        """What became of a video: its own word first, then the page's feed."""
+        number = str(outgoing.progress["video"]["id"])
+        told = self.ask(account, number, {"fields": "status,published"})
+        state = within(told, "status", "video_status")
+        if state == "processing":
+            raise Temporary("Facebook is still processing the video.", code="media_processing")
+        if receipt := self._find_in_feed(account, outgoing, since):
+            return receipt
+        if within(told, "published") is False:
+            return None
+        words = "Facebook has the video, but neither shows it nor says that it is not published."
+        raise Permanent(words, code="video_unclear")
+
     def unpublish(self, account: Account, posted: Posted) -> None:
         self.remove(account, need_id(posted, self.label))
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
-        page = outgoing.progress.get("page")
-        if not page:
+        if outgoing.reply_to:
+            number = self.find_comment(account, outgoing, since)
+            return _receipt(number) if number else None
+        if not outgoing.progress.get("page"):
             return None  # Nothing was sent: the page's number is kept before anything is.
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            return self._find_video(account, outgoing, since)
+        return self._find_in_feed(account, outgoing, since)
+
+    def _find_in_feed(
+        self, account: Account, outgoing: Outgoing, since: datetime
+    ) -> Receipt | None:
+        page = str(outgoing.progress["page"])
         query = {
             "fields": "id,message,from{id},attachments{media_type}",
             "since": str(int(since.timestamp())),
@@ -219,13 +339,15 @@ class Facebook(GraphPublisher):
 
 def _is_ours(post: Any, outgoing: Outgoing, page: str) -> bool:
     wanted = "".join(outgoing.full_text.split())
+    is_video = any(each.is_video for each in outgoing.attachments)
     shown = within(post, "attachments", "data")
     kinds = {within(each, "media_type") for each in shown} if isinstance(shown, list) else set()
     return (
         "".join(str(within(post, "message") or "").split()) == wanted
         # Visitors write into the feed as well.
         and within(post, "from", "id") == page
-        and bool(kinds & {"photo", "album"}) == bool(outgoing.attachments)
+        and (bool(kinds & {"photo", "album"}), "video" in kinds)
+        == (bool(outgoing.attachments) and not is_video, is_video)
     )
 
 

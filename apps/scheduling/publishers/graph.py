@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,12 +18,13 @@ import httpx
 from apps.scheduling.publishers.base import (
     Account,
     NeedsReconnect,
+    Outgoing,
     Permanent,
     PublishError,
     Temporary,
     Unconfirmed,
 )
-from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.calling import moment_of, within
 from apps.scheduling.publishers.connecting import Connecting
 
 NUMBER = re.compile(r"\d{1,30}", re.ASCII)
@@ -32,6 +34,7 @@ LIMITS = frozenset({4, 9, 17, 32, 341, 613, *range(80_000, 80_015)})
 PASSING = frozenset({1, 2})
 DUPLICATE = 506
 LIMIT_SECONDS = 900.0
+MOST_COMMENT_PAGES = 20
 RENEWAL_SECONDS = 10
 # Long-lived tokens last sixty days and can be exchanged for new ones once they are a day old.
 RENEW_AFTER_SECONDS = 7 * 86_400
@@ -43,6 +46,10 @@ class GraphPublisher(Connecting):
     version: ClassVar[str]
     # What exchanges a long-lived token for a newer one; empty where tokens have no end.
     renewal_grant: ClassVar[str] = ""
+    # The right that writing comments needs, and how they are asked for.
+    commenting: ClassVar[str] = ""
+    comment_fields: ClassVar[str] = ""
+    comment_order: ClassVar[Mapping[str, str]] = {}
 
     def ask(
         self, account: Account, path: str, query: Mapping[str, str], *, seconds: float = 30
@@ -60,13 +67,14 @@ class GraphPublisher(Connecting):
         fields: Mapping[str, str],
         *,
         publishing: bool = False,
+        host: str = "",
         **request: Any,
     ) -> Any:
-        """A POST of form fields, answered with JSON."""
+        """A POST of form fields, answered with JSON; `host` where it is not the usual one."""
         response = self.call(
             account,
             "POST",
-            self._url(account, path),
+            self._url(account, path, host),
             publishing=publishing,
             data={**fields, **_token(account)},
             **request,
@@ -79,10 +87,10 @@ class GraphPublisher(Connecting):
             raise Permanent(f"{self.label}: this is no post's id.", code="bad_id")
         self.call(account, "DELETE", self._url(account, number), params=_token(account))
 
-    def _url(self, account: Account, path: str) -> str:
+    def _url(self, account: Account, path: str, host: str = "") -> str:
         if not _token(account)["access_token"]:
             raise NeedsReconnect(f"{self.label}: the access token is missing.", code="no_token")
-        return f"{self.server(account)}/{self.version}/{path}"
+        return f"{host or self.server(account)}/{self.version}/{path}"
 
     def number_of(self, answer: Any, *, publishing: bool = False) -> str:
         """The id that an answer names."""
@@ -91,6 +99,47 @@ class GraphPublisher(Connecting):
         if not all(NUMBER.fullmatch(part) for part in number.split("_", 1)):
             self.malformed("it names no id", publishing=publishing)
         return number
+
+    # -- Comments -------------------------------------------------------------------------------
+
+    def comment(self, account: Account, outgoing: Outgoing) -> str:
+        """Write a later part under the post; the comment's id. Raises any of the four errors."""
+        try:
+            answer = self.send(
+                account,
+                f"{_root(outgoing)}/comments",
+                {"message": outgoing.full_text},
+                publishing=True,
+                seconds=25,
+            )
+        except NeedsReconnect as error:
+            if error.code not in {f"meta_{code}" for code in NO_PERMISSION}:
+                raise
+            # The account may still post: only this right is missing.
+            words = f"{error} Comments need {self.commenting}."
+            raise Permanent(words, code="no_right_to_comment") from None
+        return self.number_of(answer, publishing=True)
+
+    def find_comment(self, account: Account, outgoing: Outgoing, since: datetime) -> str | None:
+        """The id of a comment under the post that says the same and is no older than that."""
+        wanted = "".join(outgoing.full_text.split())
+        query = {"fields": self.comment_fields, "limit": "100", **self.comment_order}
+        for _ in range(MOST_COMMENT_PAGES):
+            answer = self.ask(account, f"{_root(outgoing)}/comments", query)
+            rows = within(answer, "data")
+            if not isinstance(rows, list):
+                self.malformed("its list of comments is no list")
+            for row in rows:
+                said = within(row, "message") or within(row, "text") or ""
+                when = moment_of(within(row, "created_time") or within(row, "timestamp"))
+                same = "".join(str(said).split()) == wanted
+                if same and when is not None and when >= since:
+                    return self.number_of(row)
+            following = within(answer, "paging", "cursors", "after")
+            if not rows or not within(answer, "paging", "next") or not following:
+                return None
+            query["after"] = str(following)
+        raise Temporary(f"{self.label}: too many comments to look through.", code="too_many")
 
     # -- A token that never ends while it is in use ---------------------------------------------
 
@@ -166,6 +215,14 @@ class GraphPublisher(Connecting):
         if code == DUPLICATE:
             return Permanent(words, code="duplicate")
         return plain
+
+
+def _root(outgoing: Outgoing) -> str:
+    """The post that a later part is written under."""
+    number = outgoing.reply_to.root if outgoing.reply_to else ""
+    if not all(NUMBER.fullmatch(part) for part in number.split("_", 1)):
+        raise Permanent("The post to comment on has no id.", code="no_reply_id")
+    return number
 
 
 def _token(account: Account) -> dict[str, str]:

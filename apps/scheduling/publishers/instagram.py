@@ -1,4 +1,4 @@
-"""Instagram: pictures of a professional account, by the Instagram API with Instagram Login."""
+"""Instagram: pictures and videos of a professional account (Instagram API with Instagram Login)."""
 
 from typing import ClassVar
 
@@ -11,18 +11,21 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Problem,
+    VideoLimits,
 )
 from apps.scheduling.publishers.containers import ContainerPublisher
-from apps.scheduling.publishers.entities import hashtags
+from apps.scheduling.publishers.entities import hashtags, links
 from apps.scheduling.publishers.setup import Setup
 
 MOST_HASHTAGS = 30
 MOST_MENTIONS = 20
+MOST_COMMENT_HASHTAGS = 4
+LONGEST_IN_CAROUSEL = 60
 NARROWEST, WIDEST = 4 / 5, 1.91
 
 
 class Instagram(ContainerPublisher):
-    """A post is one JPEG or a carousel of two to ten, which Instagram fetches itself."""
+    """A post is one JPEG, one video or a carousel of two to ten; Instagram fetches them itself."""
 
     label: ClassVar[str] = "Instagram"
     default_server: ClassVar[str] = "https://graph.instagram.com"
@@ -36,11 +39,13 @@ class Instagram(ContainerPublisher):
         "instagram_business_basic",
         "instagram_business_content_publish",
     )
+    # First comments.
+    extra_scopes: ClassVar[tuple[str, ...]] = ("instagram_business_manage_comments",)
     setup: ClassVar[Setup] = Setup(
         account="A professional one: business or creator.",
         app="A business app on developers.facebook.com with “Instagram”, API with Instagram login.",
         review="For accounts that have no role in the app: App Review of the rights named here.",
-        rights=scopes,
+        rights=(*scopes, *extra_scopes),
         steps=(
             "Make the app, add “Instagram” and open “API setup with Instagram login”.",
             "Under “Business login settings” enter the redirect address shown here.",
@@ -57,14 +62,19 @@ class Instagram(ContainerPublisher):
     error_field: ClassVar[str] = "status"
     text_field: ClassVar[str] = "caption"
     user_field: ClassVar[str] = "user_id"
+    replies: ClassVar[bool] = True
+    comments: ClassVar[bool] = True
+    commenting: ClassVar[str] = extra_scopes[0]
+    comment_fields: ClassVar[str] = "id,text,timestamp"
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             name="access_token",
             label="Access token",
             help="The account must be a professional one. On developers.facebook.com: your app, "
             "Instagram, API setup with Instagram login, Generate token, with "
-            "instagram_business_basic and instagram_business_content_publish. It lasts sixty days "
-            "and is renewed while the account posts.",
+            "instagram_business_basic, instagram_business_content_publish and, for first comments, "
+            "instagram_business_manage_comments. It lasts sixty days and is renewed while the "
+            "account posts.",
         ),
     )
 
@@ -75,7 +85,13 @@ class Instagram(ContainerPublisher):
             image_bytes=8_000_000,
             image_types=frozenset({"image/jpeg"}),
             alt_characters=1_000,
+            video=VideoLimits(
+                most=10, bytes=300_000_000, shortest=3, longest=900, beside_pictures=True
+            ),
         )
+
+    def later_limits(self, account: Account) -> Limits:
+        return Limits(characters=300)
 
     def count(self, text: str, account: Account) -> int:
         # In UTF-16 code units, the stricter reading: the documentation says "characters".
@@ -84,8 +100,18 @@ class Instagram(ContainerPublisher):
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         problems = super().check(account, outgoing)
         text = outgoing.full_text
+        if outgoing.reply_to:
+            counts = (
+                ("hashtags", len(list(hashtags(text))), MOST_COMMENT_HASHTAGS),
+                ("links", len(list(links(text))), 1),
+            )
+            for what, count, most in counts:
+                if count > most:
+                    words = f"A comment on Instagram takes {most} {what}; these are {count}."
+                    problems.append(Problem(field="text", code=f"too_many_{what}", message=words))
+            return problems
         if not outgoing.attachments:
-            words = "Instagram takes no post without a picture."
+            words = "Instagram takes no post without a picture or a video."
             problems.append(Problem(field="media", code="media_missing", message=words))
         counts = (
             ("hashtags", len(list(hashtags(text))), MOST_HASHTAGS),
@@ -96,6 +122,12 @@ class Instagram(ContainerPublisher):
                 words = f"Instagram takes {most} {what}; these are {count}."
                 problems.append(Problem(field="text", code=f"too_many_{what}", message=words))
         for each in outgoing.attachments:
+            if each.is_video:
+                if each.duration > LONGEST_IN_CAROUSEL and len(outgoing.attachments) > 1:
+                    words = f"In a carousel Instagram takes videos of {LONGEST_IN_CAROUSEL} seconds"
+                    words = f"{words}; {each.name} has {each.duration:.1f}."
+                    problems.append(Problem(field="media", code="video_too_long", message=words))
+                continue
             shape = each.width / each.height if each.width > 0 and each.height > 0 else 1
             # To the pixel, an image is seldom exactly what its maker asked for.
             if not NARROWEST - 0.005 <= shape <= WIDEST + 0.005:
@@ -106,7 +138,13 @@ class Instagram(ContainerPublisher):
                 problems.append(Problem(field="media", code="media_shape", message=words))
         return problems
 
-    def picture(self, attachment: Attachment) -> dict[str, str]:
+    def item(self, attachment: Attachment, *, alone: bool) -> dict[str, str]:
+        if attachment.is_video:
+            # Alone every video is a reel; Instagram keeps descriptions of pictures only.
+            shown = {"media_type": "VIDEO"}
+            if alone:
+                shown = {"media_type": "REELS", "share_to_feed": "true"}
+            return {**shown, "video_url": attachment.url}
         alt = {"alt_text": attachment.alt} if attachment.alt else {}
         return {"image_url": attachment.url, **alt}
 
@@ -114,7 +152,7 @@ class Instagram(ContainerPublisher):
         caption = {"caption": outgoing.full_text}
         if children:
             return {"media_type": "CAROUSEL", "children": ",".join(children), **caption}
-        return {**self.picture(outgoing.attachments[0]), **caption}
+        return {**self.item(outgoing.attachments[0], alone=True), **caption}
 
     def page(self, name: str) -> str:
         return f"https://www.instagram.com/{name}/"

@@ -2,7 +2,7 @@
 
 Text is LinkedIn's "little text format": its signs are escaped, so that what was written is what is
 shown, and hashtags become LinkedIn's own. Only organisations may list their posts; a member's lost
-answer is left to a person.
+answer is left to a person. A later part is a comment under the post.
 """
 
 import re
@@ -12,11 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
-import httpx
-
 from apps.scheduling.publishers.base import (
     Account,
-    Attachment,
     CredentialField,
     Identity,
     Limits,
@@ -26,30 +23,31 @@ from apps.scheduling.publishers.base import (
     Receipt,
     Safety,
     Temporary,
+    VideoLimits,
     need_id,
 )
-from apps.scheduling.publishers.calling import host_of, within
+from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.linkedin_media import UPLOAD_LIFE_SECONDS, LinkedInMedia
 from apps.scheduling.publishers.linkedin_text import little_text, plain
-from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+from apps.scheduling.publishers.media import MP4
+from apps.scheduling.publishers.oauth import token_fields
 from apps.scheduling.publishers.setup import Setup
 
-# LinkedIn supports each monthly version for a year.
-VERSION = "202609"
 AUTHOR = re.compile(r"urn:li:(?:person|organization):[\w-]{1,60}", re.ASCII)
-IMAGE = re.compile(r"urn:li:image:[\w-]{1,100}", re.ASCII)
+COMMENT = re.compile(r"urn:li:comment:\((urn:li:\w+:[\w-]{1,60}),(\d{1,30})\)", re.ASCII)
 MADE = re.compile(r"urn:li:(?:share|ugcPost):[\w-]{1,60}", re.ASCII)
-UPLOAD_LIFE_SECONDS = 12 * 3_600
-PROCESSING_SECONDS = 45.0
 MOST_PAGES = 50
 PAGE = 50
 # Their clock and ours.
 CLOCK_SKEW = timedelta(minutes=2)
 
 
-class LinkedIn(OAuthPublisher):
+class LinkedIn(LinkedInMedia):
     """Listable for organisations; LinkedIn refuses to list a member's posts, and a person looks."""
 
     label: ClassVar[str] = "LinkedIn"
+    replies: ClassVar[bool] = True
+    comments: ClassVar[bool] = True
     safety: ClassVar[Safety] = Safety.LISTABLE
     default_server: ClassVar[str] = "https://api.linkedin.com"
     token_url: ClassVar[str] = "https://www.linkedin.com/oauth/v2/accessToken"
@@ -107,7 +105,11 @@ class LinkedIn(OAuthPublisher):
             image_bytes=10_000_000,
             image_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             alt_characters=4_086,
+            video=VideoLimits(types=MP4, bytes=500_000_000, shortest=3, longest=1_800),
         )
+
+    def later_limits(self, account: Account) -> Limits:
+        return Limits(characters=1_250)
 
     def count(self, text: str, account: Account) -> int:
         # In UTF-16 code units, the stricter reading: the documentation says "characters".
@@ -143,6 +145,9 @@ class LinkedIn(OAuthPublisher):
         if "author" not in progress:
             progress["author"] = self._author(account)[0]
             save(progress)
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            self.upload_video(account, outgoing.attachments[0], progress, save)
+            return progress
         images = dict(progress.get("images", {}))
 
         def keep(position: int, entry: dict[str, Any]) -> None:
@@ -153,15 +158,17 @@ class LinkedIn(OAuthPublisher):
         for position, attachment in enumerate(outgoing.attachments):
             entry = images.get(str(position))
             if not entry or time.time() - entry["at"] > UPLOAD_LIFE_SECONDS:
-                urn = self._upload(account, progress["author"], attachment)
+                urn = self.upload_image(account, progress["author"], attachment)
                 entry = {"id": urn, "at": int(time.time()), "ready": False}
                 keep(position, entry)
             if not entry["ready"]:
-                self._wait_until_processed(account, entry["id"], attachment)
+                self.wait_until_processed(account, entry["id"], attachment)
                 keep(position, {**entry, "ready": True})
         return progress
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
+        if outgoing.reply_to:
+            return self._comment(account, outgoing)
         body = self.body(outgoing)
         try:
             response = self._call(
@@ -180,17 +187,59 @@ class LinkedIn(OAuthPublisher):
             self.malformed("it does not name our post", publishing=True)
         return _receipt(urn)
 
+    def _comment(self, account: Account, outgoing: Outgoing) -> Receipt:
+        """Write a later part under the first one."""
+        post, author = _root(outgoing), outgoing.progress.get("author", "")
+        if not author:
+            raise Temporary("The comment is not prepared yet.", code="not_prepared")
+        body = {"actor": author, "object": post, "message": {"text": outgoing.full_text}}
+        path = f"/rest/socialActions/{quote(post, safe='')}/comments"
+        response = self._call(account, "POST", path, publishing=True, seconds=20, json=body)
+        number = response.headers.get("x-restli-id", "")
+        if not re.fullmatch(r"\d{1,30}", number, re.ASCII):
+            self.malformed("it does not name our comment", publishing=True)
+        return _receipt_of_comment(post, number)
+
+    def _find_comment(
+        self, account: Account, outgoing: Outgoing, since: datetime
+    ) -> Receipt | None:
+        post, author = _root(outgoing), outgoing.progress.get("author")
+        if not author:
+            return None  # Nothing was sent: the author is kept before anything is.
+        wanted = plain(outgoing.full_text)
+        for page in range(MOST_PAGES):
+            query = urlencode({"start": str(page * PAGE), "count": str(PAGE)})
+            path = f"/rest/socialActions/{quote(post, safe='')}/comments?{query}"
+            rows = within(self._get(account, path), "elements")
+            if not isinstance(rows, list):
+                self.malformed("its list of comments is no list")
+            for row in rows:
+                number = str(within(row, "id") or "")
+                same = plain(str(within(row, "message", "text") or "")) == wanted
+                if same and within(row, "actor") == author and number.isdecimal():
+                    return _receipt_of_comment(post, number)
+            if len(rows) < PAGE:
+                return None
+        raise Temporary("LinkedIn: too many comments to look through.", code="too_many_comments")
+
     def unpublish(self, account: Account, posted: Posted) -> None:
-        path = f"/rest/posts/{quote(need_id(posted, self.label), safe='')}"
+        number = need_id(posted, self.label)
+        path = f"/rest/posts/{quote(number, safe='')}"
+        if match := COMMENT.fullmatch(number):
+            actor = quote(str(posted.progress.get("author") or self._author(account)[0]), safe="")
+            post = quote(match[1], safe="")
+            path = f"/rest/socialActions/{post}/comments/{match[2]}?actor={actor}"
         headers = {"X-RestLi-Method": "DELETE"}
         gone = frozenset({"http_404"})
         self.delete(gone, lambda: self._call(account, "DELETE", path, headers=headers))
 
     def body(self, outgoing: Outgoing) -> dict[str, Any]:
         """The post as LinkedIn takes it."""
-        images = outgoing.progress.get("images", {})
+        images, video = outgoing.progress.get("images", {}), outgoing.progress.get("video", {})
         author = outgoing.progress.get("author", "")
-        if not author or len(images) < len(outgoing.attachments):
+        is_video = any(each.is_video for each in outgoing.attachments)
+        ready = video.get("ready") if is_video else len(images) >= len(outgoing.attachments)
+        if not author or not ready:
             raise Temporary("The post is not prepared yet.", code="not_prepared")
         body: dict[str, Any] = {
             "author": author,
@@ -204,6 +253,9 @@ class LinkedIn(OAuthPublisher):
             "lifecycleState": "PUBLISHED",
             "isReshareDisabledByAuthor": False,
         }
+        if is_video:
+            body["content"] = {"media": {"id": video["id"]}}
+            return body
         media = [
             {"id": images[str(n)]["id"], **({"altText": each.alt} if each.alt else {})}
             for n, each in enumerate(outgoing.attachments)
@@ -219,6 +271,8 @@ class LinkedIn(OAuthPublisher):
         return body
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
+        if outgoing.reply_to:
+            return self._find_comment(account, outgoing, since)
         author = outgoing.progress.get("author") or self._author(account)[0]
         wanted = plain(little_text(outgoing.full_text))
         for page in range(MOST_PAGES):
@@ -246,76 +300,20 @@ class LinkedIn(OAuthPublisher):
                 return None
         raise Temporary("LinkedIn: too many posts to look them all through.", code="too_many_posts")
 
-    # -- Images: ask for a place, put the bytes there, wait until they are taken in --------------
-
-    def _upload(self, account: Account, author: str, attachment: Attachment) -> str:
-        answer = self.read(
-            self._call(
-                account,
-                "POST",
-                "/rest/images?action=initializeUpload",
-                json={"initializeUploadRequest": {"owner": author}},
-            )
-        )
-        place = str(within(answer, "value", "uploadUrl") or "")
-        urn = str(within(answer, "value", "image") or "")
-        host = host_of(place)
-        # The token goes along: nowhere but to LinkedIn.
-        ours = host.endswith((".linkedin.com", ".licdn.com")) and place.startswith("https://")
-        if not ours or not IMAGE.fullmatch(urn):
-            self.malformed("it does not say where the image goes")
-        headers = {"Content-Type": attachment.mime}
-        content = attachment.read()
-        self._call(account, "PUT", place, seconds=45, headers=headers, content=content)
-        return urn
-
-    def _wait_until_processed(self, account: Account, urn: str, attachment: Attachment) -> None:
-        def ready() -> bool | None:
-            answer = self._get(account, f"/rest/images/{quote(urn, safe='')}")
-            status = within(answer, "status")
-            if status == "PROCESSING_FAILED":
-                words = f"LinkedIn could not process {attachment.name}."
-                raise Permanent(words, code="media")
-            return True if status == "AVAILABLE" else None
-
-        self.until(ready, seconds=PROCESSING_SECONDS)
-
-    # -- Calls ----------------------------------------------------------------------------------
-
-    def _get(self, account: Account, path: str, **request: Any) -> Any:
-        return self.read(self._call(account, "GET", path, **request))
-
-    def _call(
-        self,
-        account: Account,
-        method: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        **request: Any,
-    ) -> httpx.Response:
-        def call(account: Account) -> httpx.Response:
-            url = path if path.startswith("https://") else f"{self.server(account)}{path}"
-            sent = {
-                **self.authorization(account),
-                "LinkedIn-Version": VERSION,
-                "X-Restli-Protocol-Version": "2.0.0",
-                **(headers or {}),
-            }
-            return self.call(account, method, url, headers=sent, **request)
-
-        return self.signed_in(account, call)
-
-    def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        client = self.client_of(seen)
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": str(seen.get("refresh_token", "")).strip(),
-            "client_id": client.id,
-            "client_secret": client.secret,
-        }
-        return {"data": form}
-
 
 def _receipt(urn: str) -> Receipt:
     return Receipt(remote_id=urn, url=f"https://www.linkedin.com/feed/update/{urn}/")
+
+
+def _root(outgoing: Outgoing) -> str:
+    """The post that a later part is written under."""
+    post = outgoing.reply_to.root if outgoing.reply_to else ""
+    if not MADE.fullmatch(post):
+        raise Permanent("The post to comment on has no id.", code="no_reply_id")
+    return post
+
+
+def _receipt_of_comment(post: str, number: str) -> Receipt:
+    urn = f"urn:li:comment:({post},{number})"
+    url = f"https://www.linkedin.com/feed/update/{post}/?commentUrn={quote(urn, safe='')}"
+    return Receipt(remote_id=urn, url=url)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -29,11 +30,19 @@ from apps.scheduling.publishers.base import (
     Reply,
     Safety,
     Temporary,
+    VideoLimits,
     count_of,
     need_id,
 )
-from apps.scheduling.publishers.calling import moment_of, within
+from apps.scheduling.publishers.calling import (
+    VIDEO_PROCESSING_SECONDS,
+    Flow,
+    moment_of,
+    upload_seconds,
+    within,
+)
 from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Client, Connecting, Way
+from apps.scheduling.publishers.media import MP4_AND_MOV
 from apps.scheduling.publishers.setup import Setup
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -85,6 +94,10 @@ class Mastodon(Connecting):
             image_bytes=facts.get("image_bytes", 10_485_760),
             image_types=frozenset(facts.get("image_types", IMAGE_TYPES)),
             alt_characters=facts.get("alt_characters", 1_500),
+            video=VideoLimits(
+                types=frozenset(facts.get("video_types", MP4_AND_MOV)),
+                bytes=facts.get("video_bytes", 103_809_024),
+            ),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -152,10 +165,10 @@ class Mastodon(Connecting):
         for position, attachment in enumerate(outgoing.attachments):
             entry = media.get(str(position))
             if not entry or time.time() - entry["at"] > UPLOAD_LIFE_SECONDS:
-                entry = self._upload(account, attachment)
+                entry = self._upload(account, attachment, partial(save, dict(progress)))
                 keep(position, entry)
             if not entry["ready"]:
-                self._wait_until_processed(account, entry["id"])
+                self._wait_until_processed(account, entry["id"], attachment)
                 keep(position, {**entry, "ready": True})
         return progress
 
@@ -260,17 +273,20 @@ class Mastodon(Connecting):
 
     # -- Media ----------------------------------------------------------------------------------
 
-    def _upload(self, account: Account, attachment: Attachment) -> dict[str, Any]:
+    def _upload(
+        self, account: Account, attachment: Attachment, alive: Callable[[], None]
+    ) -> dict[str, Any]:
         name = re.sub(r"[^\w.-]", "_", attachment.name, flags=re.ASCII)[-100:] or "image"
-        response = self.call(
-            account,
-            "POST",
-            f"{self.server(account)}/api/v2/media",
-            seconds=60,
-            headers=self._authorization(account),
-            files={"file": (name, attachment.read(), attachment.mime)},
-            data={"description": attachment.alt} if attachment.alt else {},
-        )
+        with attachment.open() as file:
+            response = self.call(
+                account,
+                "POST",
+                f"{self.server(account)}/api/v2/media",
+                seconds=upload_seconds(attachment),
+                headers=self._authorization(account),
+                files={"file": (name, Flow(file, alive), attachment.mime)},
+                data={"description": attachment.alt} if attachment.alt else {},
+            )
         answer = self.read(response)
         if not isinstance(answer, dict) or not re.fullmatch(
             r"[\w-]{1,100}", str(answer.get("id", ""))
@@ -282,12 +298,15 @@ class Mastodon(Connecting):
             "ready": response.status_code != 202,
         }
 
-    def _wait_until_processed(self, account: Account, media_id: str) -> None:
+    def _wait_until_processed(
+        self, account: Account, media_id: str, attachment: Attachment
+    ) -> None:
         def ready() -> bool | None:
             answer = self._answer(account, f"/api/v1/media/{media_id}")
             return None if answer.status_code == 206 else True
 
-        self.until(ready, seconds=PROCESSING_SECONDS)
+        seconds = VIDEO_PROCESSING_SECONDS if attachment.is_video else PROCESSING_SECONDS
+        self.until(ready, seconds=seconds)
 
     # -- Calls ----------------------------------------------------------------------------------
 
@@ -326,6 +345,8 @@ def facts_of(instance: Mapping[str, Any]) -> dict[str, Any]:
         "image_bytes": number(*media, "image_size_limit") or number("upload_limit"),
         "alt_characters": number(*media, "description_limit") or number("description_limit"),
         "image_types": [t for t in listed[:50] if t in IMAGE_TYPES],
+        "video_types": [t for t in listed[:50] if t in MP4_AND_MOV],
+        "video_bytes": number(*media, "video_size_limit") or number("upload_limit"),
         "version": version,
         # Only Mastodon itself and its forks are known to count what a reader sees.
         "counts": None if re.fullmatch(r"\d+\.\d+\.\d+[\w.+-]*", version) else "code points",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -31,9 +32,10 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
     Unconfirmed,
+    VideoLimits,
     need_id,
 )
-from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.calling import Flow, HttpPublisher, upload_seconds, within
 from apps.scheduling.publishers.setup import Setup
 
 KEY = "gator.key"
@@ -89,6 +91,9 @@ class Matrix(HttpPublisher):
             images=20,
             image_bytes=account.facts.get("image_bytes", 50_000_000),
             image_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
+            video=VideoLimits(
+                most=20, bytes=account.facts.get("image_bytes", 50_000_000), beside_pictures=True
+            ),
         )
 
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
@@ -133,7 +138,8 @@ class Matrix(HttpPublisher):
         uploads = dict(progress.get("uploads", {}))
         for position, attachment in enumerate(outgoing.attachments):
             if str(position) not in uploads:
-                uploads[str(position)] = self._upload(account, attachment)
+                alive = partial(save, dict(progress))
+                uploads[str(position)] = self._upload(account, attachment, alive)
                 progress["uploads"] = dict(uploads)
                 save(dict(progress))
         return progress
@@ -196,9 +202,11 @@ class Matrix(HttpPublisher):
             info: dict[str, Any] = {"mimetype": each.mime, "size": each.size}
             if each.width > 0 and each.height > 0:
                 info |= {"w": each.width, "h": each.height}
+            if each.is_video:
+                info["duration"] = round(each.duration * 1_000)
             contents.append(
                 {
-                    "msgtype": "m.image",
+                    "msgtype": "m.video" if each.is_video else "m.image",
                     "body": each.alt or each.name,
                     "filename": each.name,
                     "url": outgoing.progress["uploads"][str(position)],
@@ -286,16 +294,17 @@ class Matrix(HttpPublisher):
         most = within(answer, "m.upload.size")
         return most if isinstance(most, int) and 0 < most < 10**10 else None
 
-    def _upload(self, account: Account, attachment: Attachment) -> str:
+    def _upload(self, account: Account, attachment: Attachment, alive: Callable[[], None]) -> str:
         name = re.sub(r"[^\w.-]", "_", attachment.name, flags=re.ASCII)[-100:]
-        response = self._call(
-            account,
-            "POST",
-            f"/_matrix/media/v3/upload?filename={name}",
-            seconds=60,
-            content=attachment.read(),
-            headers={"Content-Type": attachment.mime},
-        )
+        with attachment.open() as file:
+            response = self._call(
+                account,
+                "POST",
+                f"/_matrix/media/v3/upload?filename={name}",
+                seconds=upload_seconds(attachment),
+                content=Flow(file, alive),
+                headers={"Content-Type": attachment.mime},
+            )
         address = str(within(self.read(response), "content_uri") or "")
         if not MXC.fullmatch(address):
             self.malformed("it does not name the uploaded image")

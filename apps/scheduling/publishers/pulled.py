@@ -1,4 +1,4 @@
-"""Networks that take a picture's address and fetch the picture themselves."""
+"""Networks that take the address of a picture or video and fetch it themselves."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -9,15 +9,15 @@ from apps.scheduling.publishers.base import Attachment, Problem
 
 
 def unreachable(label: str, attachments: Iterable[Attachment]) -> list[Problem]:
-    """A problem if the network could surely not fetch one of the pictures."""
+    """A problem if the network could surely not fetch one of these."""
     for each in attachments:
         if not _looks_public(each.url):
             return [
                 Problem(
                     field="media",
                     code="media_not_public",
-                    message=f"{label} fetches pictures itself, and nobody outside can reach "
-                    f"{each.url[:100]}. Set GATOR_PUBLIC_URL to a public https address.",
+                    message=f"{label} fetches pictures and videos itself, and nobody outside can "
+                    f"reach {each.url[:100]}. Set GATOR_PUBLIC_URL to a public https address.",
                 )
             ]
     return []

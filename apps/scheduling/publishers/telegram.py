@@ -7,6 +7,7 @@ upload anything beforehand.
 
 import json
 import re
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import httpx
@@ -25,13 +26,17 @@ from apps.scheduling.publishers.base import (
     PublishError,
     Receipt,
     Safety,
+    VideoLimits,
     need_id,
 )
 from apps.scheduling.publishers.calling import HttpPublisher, within
+from apps.scheduling.publishers.media import MP4
 from apps.scheduling.publishers.setup import Setup
 
 TOKEN = re.compile(r"\d{3,20}:[\w-]{20,80}", re.ASCII)
 CAPTION = 1_024
+# One request of a bot.
+MOST_BYTES = 50_000_000
 MOST_SIDES = 10_000
 MOST_RATIO = 20
 # Up to ten pictures go in the publishing call, which must still end well before its lease.
@@ -83,6 +88,7 @@ class Telegram(HttpPublisher):
             images=10,
             image_bytes=10_000_000,
             image_types=frozenset({"image/jpeg", "image/png", "image/webp"}),
+            video=VideoLimits(most=10, types=MP4, bytes=50_000_000, beside_pictures=True),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -101,7 +107,13 @@ class Telegram(HttpPublisher):
                     f"this is {length:,} with its link and hashtags.",
                 )
             )
+        together = sum(each.size for each in outgoing.attachments)
+        if together > MOST_BYTES and len(outgoing.attachments) > 1:
+            words = f"Telegram takes {MOST_BYTES:,} bytes per message; these are {together:,}."
+            problems.append(Problem(field="media", code="media_too_large", message=words))
         for each in outgoing.attachments:
+            if each.is_video:
+                continue
             sides = sorted((each.width, each.height))
             if sum(sides) > MOST_SIDES or (sides[0] > 0 and sides[1] > MOST_RATIO * sides[0]):
                 problems.append(
@@ -148,11 +160,22 @@ class Telegram(HttpPublisher):
             fields["text"] = text
             answer = self._ask(account, "sendMessage", publishing=True, **fields)
         elif len(pictures) == 1:
+            (single,) = pictures
             fields |= {"caption": text} if text else {}
-            answer = self._send(account, "sendPhoto", fields, {"photo": pictures[0]})
+            if single.is_video:
+                shown = {name: str(value) for name, value in _measures(single).items()}
+                fields |= {**shown, "supports_streaming": "true"}
+                answer = self._send(account, "sendVideo", fields, {"video": single})
+            else:
+                answer = self._send(account, "sendPhoto", fields, {"photo": single})
         else:
             files = {f"picture{n}": each for n, each in enumerate(pictures)}
-            album = [{"type": "photo", "media": f"attach://{name}"} for name in files]
+            album: list[dict[str, Any]] = [
+                {"type": "video", "media": f"attach://{name}", **_measures(each)}
+                if each.is_video
+                else {"type": "photo", "media": f"attach://{name}"}
+                for name, each in files.items()
+            ]
             if text:
                 # A caption on the first picture alone is shown under the whole album.
                 album[0]["caption"] = text
@@ -196,19 +219,20 @@ class Telegram(HttpPublisher):
         fields: dict[str, Any],
         pictures: dict[str, Attachment],
     ) -> Any:
-        files = {
-            name: (f"{name}.{each.mime.removeprefix('image/')}", each.read(), each.mime)
-            for name, each in pictures.items()
-        }
-        response = self.call(
-            account,
-            "POST",
-            self._url(account, method),
-            publishing=True,
-            seconds=PICTURES_SECONDS,
-            data=fields,
-            files=files,
-        )
+        with ExitStack() as stack:
+            files = {
+                name: (f"{name}.{each.extension}", stack.enter_context(each.open()), each.mime)
+                for name, each in pictures.items()
+            }
+            response = self.call(
+                account,
+                "POST",
+                self._url(account, method),
+                publishing=True,
+                seconds=PICTURES_SECONDS,
+                data=fields,
+                files=files,
+            )
         return self.read(response, publishing=True)
 
     def _url(self, account: Account, method: str) -> str:
@@ -250,6 +274,11 @@ def _json(response: httpx.Response) -> Any:
 
 def _chat(account: Account) -> str:
     return str(account.credentials.get("chat", "")).strip()
+
+
+def _measures(video: Attachment) -> dict[str, int]:
+    """What a player shows before the video is there."""
+    return {"duration": round(video.duration), "width": video.width, "height": video.height}
 
 
 def _page(chat: Any, number: int) -> str:

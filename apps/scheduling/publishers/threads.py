@@ -1,4 +1,4 @@
-"""Threads: text, a picture, or a carousel of two to twenty (Threads API)."""
+"""Threads: text, a picture or video, or a carousel of two to twenty (Threads API)."""
 
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from apps.scheduling.publishers.base import (
     Limits,
     Outgoing,
     Posted,
+    VideoLimits,
     need_id,
 )
 from apps.scheduling.publishers.containers import ContainerPublisher
@@ -77,6 +78,7 @@ class Threads(ContainerPublisher):
             image_bytes=8_000_000,
             image_types=frozenset({"image/jpeg", "image/png"}),
             alt_characters=1_000,
+            video=VideoLimits(most=20, bytes=1_000_000_000, longest=300, beside_pictures=True),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -86,8 +88,10 @@ class Threads(ContainerPublisher):
             for cluster in regex.findall(r"\X", text)
         )
 
-    def picture(self, attachment: Attachment) -> dict[str, str]:
+    def item(self, attachment: Attachment, *, alone: bool) -> dict[str, str]:
         alt = {"alt_text": attachment.alt} if attachment.alt else {}
+        if attachment.is_video:
+            return {"media_type": "VIDEO", "video_url": attachment.url, **alt}
         return {"media_type": "IMAGE", "image_url": attachment.url, **alt}
 
     def container(self, outgoing: Outgoing, children: list[str]) -> dict[str, str]:
@@ -97,7 +101,7 @@ class Threads(ContainerPublisher):
         if children:
             return {"media_type": "CAROUSEL", "children": ",".join(children), **text}
         if outgoing.attachments:
-            return {**self.picture(outgoing.attachments[0]), **text}
+            return {**self.item(outgoing.attachments[0], alone=True), **text}
         card = {"link_attachment": outgoing.link} if outgoing.link else {}
         return {"media_type": "TEXT", **text, **card}
 

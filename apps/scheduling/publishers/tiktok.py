@@ -1,11 +1,14 @@
-"""TikTok: photo posts (developers.tiktok.com, Content Posting API, Direct Post).
+"""TikTok: photo posts and videos (developers.tiktok.com, Content Posting API, Direct Post).
 
 TikTok fetches the pictures itself, from a domain that was verified for the app, and takes its time:
 the call that starts the post answers with a publish_id, and a second one tells how far it is. The
-id is kept even when the outcome is still open, so that it can be asked after.
+id is kept even when the outcome is still open, so that it can be asked after. A video is sent in
+pieces to an address that TikTok gives, and its last piece is what publishes it.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -13,6 +16,7 @@ import httpx
 
 from apps.scheduling.publishers.base import (
     Account,
+    Attachment,
     CredentialField,
     Identity,
     Limits,
@@ -24,16 +28,22 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
     Unconfirmed,
+    VideoLimits,
 )
-from apps.scheduling.publishers.calling import within
+from apps.scheduling.publishers.calling import host_of, within
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
 from apps.scheduling.publishers.pulled import unreachable
 from apps.scheduling.publishers.setup import Setup
+from apps.scheduling.publishers.tiktok_bodies import body_of, pieces_of, video_body_of
 
 PUBLIC = "PUBLIC_TO_EVERYONE"
 # With the call before it, well within the time that sending may take.
 PROCESSING_SECONDS = 15.0
 STATUS_SECONDS = 5
+PIECE_SECONDS = 25
+LONGEST_SECONDS = 600
+# An address for pieces lives for an hour.
+UPLOAD_LIFE_SECONDS = 3_300
 DAILY_CAP = frozenset({"spam_risk_too_many_posts", "reached_active_user_cap"})
 DAILY_CAP_SECONDS = 3_600.0
 
@@ -51,6 +61,7 @@ class TikTok(OAuthPublisher):
     scopes: ClassVar[tuple[str, ...]] = ("user.info.basic", "video.publish")
     scope_separator: ClassVar[str] = ","
     choices_kept: ClassVar[tuple[str, ...]] = ("privacy",)
+    no_replies: ClassVar[str] = "TikTok has no API for comments."
     setup: ClassVar[Setup] = Setup(
         account="Any; until TikTok has audited the app, a private one.",
         app="An app on developers.tiktok.com with the products “Login Kit” and “Content Posting "
@@ -62,6 +73,7 @@ class TikTok(OAuthPublisher):
             "Verify the domain of Gator's address: TikTok fetches the pictures from there.",
             "In Login Kit, for the web, enter the redirect address shown here.",
             "Copy client key and client secret into the settings named here; restart.",
+            "First comments stay yours to write: TikTok has no API for comments.",
         ),
         page="https://developers.tiktok.com/apps",
         https=True,
@@ -100,6 +112,11 @@ class TikTok(OAuthPublisher):
             images=35,
             image_bytes=20_000_000,
             image_types=frozenset({"image/jpeg", "image/webp"}),
+            video=VideoLimits(
+                bytes=4_000_000_000,
+                shortest=3,
+                longest=account.facts.get("video_seconds", LONGEST_SECONDS),
+            ),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -109,18 +126,23 @@ class TikTok(OAuthPublisher):
     def check(self, account: Account, outgoing: Outgoing) -> list[Problem]:
         problems = super().check(account, outgoing)
         if not outgoing.attachments:
-            words = "TikTok takes no post without a picture."
+            words = "TikTok takes no post without a picture or a video."
             problems.append(Problem(field="media", code="media_missing", message=words))
-        return [*problems, *unreachable(self.label, outgoing.attachments)]
+        # A video is sent; pictures are fetched.
+        pictures = [each for each in outgoing.attachments if not each.is_video]
+        return [*problems, *unreachable(self.label, pictures)]
 
     def ai_mark(self, *, media: bool) -> str:
         return "network_flag" if media else ""
 
     def test(self, account: Account) -> Identity:
-        name = str(within(self._creator(account), "creator_username") or "")[:100]
+        creator = self._creator(account)
+        name = str(within(creator, "creator_username") or "")[:100]
         if not name.replace(".", "").replace("_", "").isalnum():
             self.malformed("it does not say who we are")
-        return Identity(handle=f"@{name}", url=f"https://www.tiktok.com/@{name}")
+        most = within(creator, "max_video_post_duration_sec")
+        facts = {"video_seconds": most} if isinstance(most, int) and most > 0 else {}
+        return Identity(handle=f"@{name}", url=f"https://www.tiktok.com/@{name}", facts=facts)
 
     def _creator(self, account: Account) -> Any:
         """What this account may do just now; TikTok wants it asked before every post."""
@@ -138,27 +160,121 @@ class TikTok(OAuthPublisher):
             known = ", ".join(str(each)[:40] for each in offered[:10])
             words = f"TikTok does not offer this account {privacy}; it offers {known or 'nothing'}."
             raise Permanent(words, code="privacy_level")
-        return {
+        progress = {
             **outgoing.progress,
             "privacy": privacy,
             "disable_comment": within(creator, "comment_disabled") is True,
         }
+        if outgoing.attachments and outgoing.attachments[0].is_video:
+            self._send_video(account, replace(outgoing, progress=progress), progress, save)
+        return progress
+
+    def _send_video(
+        self,
+        account: Account,
+        outgoing: Outgoing,
+        progress: dict[str, Any],
+        save: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """Send every piece of a video but the last; nothing of it is visible before that."""
+        video = outgoing.attachments[0]
+        held = progress.get("video")
+        if not held or time.time() - held["at"] > UPLOAD_LIFE_SECONDS:
+            answer = self._ask(
+                account, "/v2/post/publish/video/init/", seconds=20, json=video_body_of(outgoing)
+            )
+            held = {
+                "publish_id": self._ticket(answer),
+                "url": self._place(answer),
+                "at": int(time.time()),
+                "sent": 0,
+            }
+            progress["video"] = held
+            save(dict(progress))
+        last = pieces_of(video)[1] - 1
+        while held["sent"] < last:
+            try:
+                self._send_piece(account, held, video, held["sent"])
+            except Permanent:
+                # The place has expired or lost its count. Nothing is there: begin anew.
+                progress.pop("video")
+                save(dict(progress))
+                words = "TikTok no longer takes pieces of this upload; it is begun anew."
+                raise Temporary(words, code="upload_lost") from None
+            held = {**held, "sent": held["sent"] + 1}
+            progress["video"] = held
+            save(dict(progress))
+
+    def _send_piece(
+        self,
+        account: Account,
+        held: Mapping[str, Any],
+        video: Attachment,
+        number: int,
+        *,
+        publishing: bool = False,
+    ) -> None:
+        size, count = pieces_of(video)
+        start = number * size
+        end = video.size if number == count - 1 else start + size
+        self.call(
+            # The address holds a token of its own; ours stays here.
+            replace(account, credentials={"url": str(held["url"])}),
+            "PUT",
+            str(held["url"]),
+            publishing=publishing,
+            seconds=PIECE_SECONDS,
+            content=video.piece(start, end - start),
+            headers={
+                "Content-Type": video.mime,
+                "Content-Range": f"bytes {start}-{end - 1}/{video.size}",
+            },
+        )
+
+    def _ticket(self, answer: Any, *, publishing: bool = False) -> str:
+        ticket = within(answer, "publish_id")
+        if not isinstance(ticket, str) or not 0 < len(ticket) <= 200:
+            self.malformed("it does not name the post", publishing=publishing)
+        return ticket
+
+    def _place(self, answer: Any) -> str:
+        """Where the pieces go: nowhere but to TikTok."""
+        place = str(within(answer, "upload_url") or "")
+        ours = host_of(place).endswith(".tiktokapis.com") and place.startswith("https://")
+        if not ours or len(place) > 2_000:
+            self.malformed("it does not say where the video goes")
+        return place
+
+    def _publish_video(self, account: Account, outgoing: Outgoing) -> str:
+        """Send the last piece, with which TikTok begins to publish; the post's publish_id."""
+        video, held = outgoing.attachments[0], outgoing.progress.get("video")
+        last = pieces_of(video)[1] - 1
+        if not held or held["sent"] < last:
+            raise Temporary("The video is not uploaded yet.", code="not_prepared")
+        try:
+            self._send_piece(account, held, video, last, publishing=True)
+        except Permanent:
+            # An earlier try may have arrived, and TikTok takes no piece twice: if it did, this
+            # does not raise.
+            self._outcome(account, str(held["publish_id"]))
+        return str(held["publish_id"])
 
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         if "privacy" not in outgoing.progress:
             raise Temporary("The post is not prepared yet.", code="not_prepared")
-        answer = self._ask(
-            account,
-            "/v2/post/publish/content/init/",
-            publishing=True,
-            seconds=20,
-            json=body_of(outgoing),
-        )
-        ticket = within(answer, "publish_id")
-        if not isinstance(ticket, str) or not 0 < len(ticket) <= 200:
-            self.malformed("it does not name the post", publishing=True)
+        if outgoing.attachments[0].is_video:
+            ticket = self._publish_video(account, outgoing)
+        else:
+            answer = self._ask(
+                account,
+                "/v2/post/publish/content/init/",
+                publishing=True,
+                seconds=20,
+                json=body_of(outgoing),
+            )
+            ticket = self._ticket(answer, publishing=True)
         try:
-            return self.until(lambda: self._outcome(account, ticket), seconds=PROCESSING_SECONDS)
+            return self.until(lambda: self._so_far(account, ticket), seconds=PROCESSING_SECONDS)
         except _Failed as failed:
             raise Permanent(str(failed), code=failed.code) from None
         except PublishError:
@@ -166,13 +282,28 @@ class TikTok(OAuthPublisher):
             raise Unconfirmed(words, code="processing", progress={"publish_id": ticket}) from None
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
-        ticket = outgoing.progress.get("publish_id")
+        held = outgoing.progress.get("video")
+        ticket = within(held, "publish_id") or outgoing.progress.get("publish_id")
+        if not ticket and outgoing.attachments and outgoing.attachments[0].is_video:
+            return None  # Nothing was sent: the id is kept before any piece is.
         if not ticket:
             raise Permanent("TikTok lists no photo posts.", code="no_publish_id")
-        receipt = self._outcome(account, str(ticket))
+        try:
+            receipt = self._outcome(account, str(ticket))
+        except _Uploading:
+            if held and time.time() - held["at"] > UPLOAD_LIFE_SECONDS:
+                return None  # Its last piece never came, and none is taken any more.
+            raise
         if receipt is None:
             raise Temporary("TikTok is still processing the post.", code="processing")
         return receipt
+
+    def _so_far(self, account: Account, ticket: str) -> Receipt | None:
+        """As `_outcome`; a video whose last piece is not noticed yet is under way too."""
+        try:
+            return self._outcome(account, ticket)
+        except _Uploading:
+            return None
 
     def _outcome(self, account: Account, ticket: str) -> Receipt | None:
         """What became of a post; None while it is processed, _Failed once it never will be."""
@@ -183,6 +314,8 @@ class TikTok(OAuthPublisher):
         if status == "FAILED":
             why = str(within(answer, "fail_reason") or "no reason given")[:100]
             raise _Failed(f"TikTok could not publish it: {why}", code="failed")
+        if status == "PROCESSING_UPLOAD":
+            raise _Uploading("TikTok still waits for the video.", code="processing")
         if status != "PUBLISH_COMPLETE":
             return None
         # Spelt so by TikTok. Absent until moderation has passed the post.
@@ -248,25 +381,9 @@ class TikTok(OAuthPublisher):
         return error
 
 
+class _Uploading(Temporary):
+    """TikTok waits for more of the video, or has not yet noticed that it has it all."""
+
+
 class _Failed(Permanent):
     """TikTok's last word on a post it had taken in."""
-
-
-def body_of(outgoing: Outgoing) -> dict[str, Any]:
-    """The post as TikTok takes it; the words are its description, and it has no title."""
-    return {
-        "media_type": "PHOTO",
-        "post_mode": "DIRECT_POST",
-        "post_info": {
-            "description": outgoing.full_text,
-            "privacy_level": outgoing.progress["privacy"],
-            "disable_comment": outgoing.progress["disable_comment"],
-            "auto_add_music": False,
-            "is_aigc": outgoing.made_with_ai,
-        },
-        "source_info": {
-            "source": "PULL_FROM_URL",
-            "photo_cover_index": 0,
-            "photo_images": [each.url for each in outgoing.attachments],
-        },
-    }

@@ -19,6 +19,7 @@ from apps.scheduling.publishers.base import (
     ReplyTo,
     Safety,
     Temporary,
+    VideoLimits,
 )
 from apps.scheduling.publishers.setup import Setup
 
@@ -35,7 +36,7 @@ class Wall(Publisher):
     replies: ClassVar[bool] = True
 
     def limits(self, account: Account) -> Limits:
-        return Limits(images=10)
+        return Limits(images=10, video=VideoLimits(most=10, beside_pictures=True))
 
     def ai_mark(self, *, media: bool) -> str:
         return "network_page"
@@ -55,7 +56,12 @@ class Wall(Publisher):
                     "link": outgoing.link,
                     "created_at": outgoing.created_at,
                     "images": [
-                        {"url": each.url, "alt": each.alt, "size": [each.width, each.height]}
+                        {
+                            "url": each.url,
+                            "alt": each.alt,
+                            "size": [each.width, each.height],
+                            "mime": each.mime,
+                        }
                         for each in outgoing.attachments
                     ],
                 },

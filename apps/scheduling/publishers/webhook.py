@@ -12,7 +12,8 @@
               "hashtags": ["..."], "language": "en", "made_with_ai": true,
               "reply_to": "<id of the part before>",     only where it continues a thread
               "media": [{"url": "...", "name": "...", "mime": "image/jpeg", "size": 1,
-                         "width": 1, "height": 1, "alt": "...", "sha256": "..."}]}}
+                         "width": 1, "height": 1, "alt": "...", "sha256": "...",
+                         "seconds": 12.5}]}}              only of a video
 
 `text` is what was written; `full_text` has the link and the hashtags too. Any 2xx means "taken";
 a JSON answer may give "id" and "url", which Gator then shows. 410 means "send no more".
@@ -40,6 +41,7 @@ from apps.scheduling.publishers.base import (
     PublishError,
     Receipt,
     Safety,
+    VideoLimits,
 )
 from apps.scheduling.publishers.calling import HttpPublisher
 from apps.scheduling.publishers.setup import Setup
@@ -68,7 +70,7 @@ class Webhook(HttpPublisher):
     )
 
     def limits(self, account: Account) -> Limits:
-        return Limits(images=20)
+        return Limits(images=20, video=VideoLimits(most=20, beside_pictures=True))
 
     def ai_mark(self, *, media: bool) -> str:
         return "network_flag"
@@ -100,6 +102,7 @@ class Webhook(HttpPublisher):
                     "height": each.height,
                     "alt": each.alt,
                     "sha256": each.sha256,
+                    **({"seconds": each.duration} if each.is_video else {}),
                 }
                 for each in outgoing.attachments
             ],

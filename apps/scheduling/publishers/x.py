@@ -28,9 +28,10 @@ from apps.scheduling.publishers.base import (
     Receipt,
     Safety,
     Temporary,
+    VideoLimits,
     need_id,
 )
-from apps.scheduling.publishers.calling import wait_of, within
+from apps.scheduling.publishers.calling import VIDEO_PROCESSING_SECONDS, wait_of, within
 from apps.scheduling.publishers.connecting import Client
 from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
 from apps.scheduling.publishers.setup import Setup
@@ -38,6 +39,7 @@ from apps.scheduling.publishers.setup import Setup
 # X keeps an upload for a day.
 UPLOAD_LIFE_SECONDS = 12 * 3_600
 CHUNK = 4_000_000
+VIDEO_SECONDS = 140.0
 PROCESSING_SECONDS = 45.0
 MOST_PAGES = 32
 CLOCK_SKEW = timedelta(minutes=2)
@@ -103,6 +105,7 @@ class X(OAuthPublisher):
             image_bytes=5_000_000,
             image_types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
             alt_characters=1_000,
+            video=VideoLimits(bytes=512_000_000, shortest=0.5, longest=VIDEO_SECONDS),
         )
 
     def count(self, text: str, account: Account) -> int:
@@ -146,7 +149,15 @@ class X(OAuthPublisher):
         for position, attachment in enumerate(outgoing.attachments):
             entry = media.get(str(position))
             if not entry or time.time() - entry["at"] > UPLOAD_LIFE_SECONDS:
-                entry = self._upload(account, attachment)
+                entry = self._begin(account, attachment)
+                keep(position, entry)
+            # Piece by piece, each kept: a restart goes on where it was.
+            while entry.get("sent", attachment.size) < attachment.size:
+                entry = {**entry, "sent": self._append(account, entry, attachment)}
+                keep(position, entry)
+            if not entry.get("whole", True):
+                self._call(account, "POST", f"/2/media/upload/{entry['id']}/finalize")
+                entry = {**entry, "whole": True}
                 keep(position, entry)
             if not entry["ready"]:
                 self._finish(account, entry["id"], attachment)
@@ -235,31 +246,35 @@ class X(OAuthPublisher):
 
     # -- Media ----------------------------------------------------------------------------------
 
-    def _upload(self, account: Account, attachment: Attachment) -> dict[str, Any]:
-        kind = "tweet_gif" if attachment.mime == "image/gif" else "tweet_image"
+    def _begin(self, account: Account, attachment: Attachment) -> dict[str, Any]:
+        """A place for a file, of which nothing has been sent yet."""
+        moving = {"image/gif": "tweet_gif"}.get(attachment.mime, "tweet_image")
         start = {
             "media_type": attachment.mime,
-            "media_category": kind,
+            "media_category": "tweet_video" if attachment.is_video else moving,
             "total_bytes": attachment.size,
         }
         response = self._call(account, "POST", "/2/media/upload/initialize", json=start)
         number = within(self.read(response), "data", "id")
         if not isinstance(number, str) or not number.isdecimal():
             self.malformed("it does not name the upload")
-        content = attachment.read()
-        path = f"/2/media/upload/{number}"
-        for segment, begin in enumerate(range(0, len(content), CHUNK)):
-            self._call(
-                account,
-                "POST",
-                f"{path}/append",
-                data={"segment_index": str(segment)},
-                files={
-                    "media": ("chunk", content[begin : begin + CHUNK], "application/octet-stream")
-                },
-            )
-        self._call(account, "POST", f"{path}/finalize")
-        return {"id": number, "at": int(time.time()), "ready": False}
+        return {"id": number, "at": int(time.time()), "sent": 0, "whole": False, "ready": False}
+
+    def _append(self, account: Account, entry: Mapping[str, Any], attachment: Attachment) -> int:
+        """Send the next piece; how many bytes are there now."""
+        sent = int(entry["sent"])
+        piece = attachment.piece(sent, CHUNK)
+        if not piece:
+            raise Permanent(f"{attachment.name} is shorter than it was.", code="media")
+        self._call(
+            account,
+            "POST",
+            f"/2/media/upload/{entry['id']}/append",
+            seconds=60,
+            data={"segment_index": str(sent // CHUNK)},
+            files={"media": ("chunk", piece, "application/octet-stream")},
+        )
+        return sent + len(piece)
 
     def _finish(self, account: Account, number: str, attachment: Attachment) -> None:
         """Wait until an upload is processed, and describe it."""
@@ -272,10 +287,13 @@ class X(OAuthPublisher):
                 raise Permanent(f"X could not process {attachment.name}: {words}", code="media")
             return True if info is None or within(info, "state") == "succeeded" else None
 
-        # Only animations are processed after their upload.
-        if attachment.mime == "image/gif":
+        # Only what moves is processed after its upload.
+        if attachment.is_video:
+            self.until(ready, seconds=VIDEO_PROCESSING_SECONDS)
+        elif attachment.mime == "image/gif":
             self.until(ready, seconds=PROCESSING_SECONDS)
-        if attachment.alt:
+        # X keeps descriptions of pictures only.
+        if attachment.alt and not attachment.is_video:
             described = {"id": number, "metadata": {"alt_text": {"text": attachment.alt}}}
             self._call(account, "POST", "/2/media/metadata", json=described)
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import httpx
+import pytest
 
 from apps.scheduling.publishers.base import Attachment, Outgoing
 
@@ -67,12 +69,41 @@ def photo(**changes: Any) -> Attachment:
         "alt": "Fog over the river",
         "sha256": "0" * 64,
         "url": "https://gator.example/media/fog.jpg",
-        "read": lambda: b"F",
+        "open": lambda: BytesIO(b"F"),
     }
     return Attachment(**{**given, **changes})
+
+
+def clip(content: bytes = b"MOVIE", **changes: Any) -> Attachment:
+    """A video of ten seconds of fog, which can be read only piece by piece."""
+    given: dict[str, Any] = {
+        "name": "fog.mp4",
+        "mime": "video/mp4",
+        "size": len(content),
+        "width": 720,
+        "height": 1280,
+        "duration": 10.0,
+        "url": "https://gator.example/media/fog.mp4",
+        "open": lambda: Pieces(content),
+    }
+    return photo(**{**given, **changes})
+
+
+class Pieces(BytesIO):
+    """A file of which nobody may take more than a piece into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None and 0 <= size <= 20_000_000, "A video is not read in one go."
+        return super().read(size)
 
 
 def post(**changes: Any) -> Outgoing:
     """A post made at noon."""
     given: dict[str, Any] = {"key": "3kkeytestpost", "text": "Good morning", "created_at": NOON}
     return Outgoing(**{**given, **changes})
+
+
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is ten seconds after the one before."""
+    now = iter(range(0, 100_000, 10))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))

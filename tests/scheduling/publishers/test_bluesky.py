@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 import httpx
@@ -296,7 +297,7 @@ def test_images_are_uploaded_once_even_when_the_worker_restarts_between() -> Non
     publisher, network = asked(
         {UPLOAD: [ok({"blob": BLOB}), httpx.ReadTimeout("late"), ok({"blob": BLOB})]}
     )
-    two = (photo(), photo(mime="image/png", read=lambda: b"P"))
+    two = (photo(), photo(mime="image/png", open=lambda: BytesIO(b"P")))
     saved: list[Mapping[str, Any]] = []
     with pytest.raises(Temporary):
         publisher.prepare(luna(), post(attachments=two), saved.append)

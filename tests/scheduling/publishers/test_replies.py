@@ -20,7 +20,21 @@ from tests.scheduling.publishers import (
 )
 from tests.scheduling.publishers.network import NOON, Network, ok, photo, post, refusal
 
-TAKE_REPLIES = {"wall", "bluesky", "mastodon", "telegram", "x", "threads", "matrix", "custom"}
+TAKE_REPLIES = {
+    "wall",
+    "bluesky",
+    "mastodon",
+    "telegram",
+    "x",
+    "threads",
+    "matrix",
+    "nostr",
+    "custom",
+    # As comments under the post.
+    "facebook",
+    "instagram",
+    "linkedin",
+}
 
 
 def part(parent: str, root: str = "", **changes: Any) -> Outgoing:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import httpx
@@ -261,7 +262,7 @@ UPLOADS = {
 def test_a_picture_is_uploaded_in_chunks_and_described() -> None:
     publisher, network = asked(UPLOADS)
     content = b"F" * 4_500_000
-    picture = photo(size=len(content), read=lambda: content)
+    picture = photo(size=len(content), open=lambda: BytesIO(content))
     saved: list[Mapping[str, Any]] = []
     progress = publisher.prepare(luna(), post(attachments=(picture,)), saved.append)
     assert network.names == [
