@@ -104,6 +104,7 @@ def _address(path: str, at: Scene) -> str:
     return "/api/v1/chat/" + "/".join(parts) + query
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 @pytest.mark.parametrize("row", table(ENDPOINTS, 2), ids=lambda row: " ".join(row[:2]))
 def test_every_endpoint_for_every_role(luna: Persona, api_of: ApiOf, row: tuple[str, ...]) -> None:
@@ -241,6 +242,7 @@ async def _queued(reply_id: UUID) -> str:
     return "still stopped"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("role", ROLES)
 async def test_every_frame_for_every_role(connect: Connect, luna: Persona, role: str) -> None:
     at = await db(lambda: scene(luna))
