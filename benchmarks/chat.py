@@ -18,8 +18,9 @@ from typing import Any
 
 import uvloop
 
+from benchmarks import chat_answers
 from benchmarks import chat_servers as servers
-from benchmarks.chat_measures import Figures, crowd, fan_out, percentile, small_rooms, stalled
+from benchmarks.chat_measures import Figures, crowd, fan_out, small_rooms, stalled
 
 
 @contextmanager
@@ -143,29 +144,6 @@ def storing(count: int) -> Figures:
     }
 
 
-def answering(count: int) -> Figures:
-    """An offline answer, from the job's claim to its stored message, in one process."""
-    from apps.chat import replying, services
-    from apps.chat.models import Reply
-    from apps.core.models import User
-    from apps.personas.models import Fact, Persona
-
-    fan = User.objects.create(username="bench-fan")
-    persona = Persona.objects.create(name="Bench", handle="bench")
-    Fact.objects.bulk_create(
-        Fact(persona=persona, text=f"My boat number {n} is called Petrel {n}.") for n in range(100)
-    )
-    talk = services.open_conversation(user=fan, persona=persona)
-    took = []
-    for n in range(count):
-        services.send_message(conversation=talk, by=fan, content=f"What is boat {n} called?")
-        pk = Reply.objects.waiting().values_list("pk", flat=True).get()
-        began = time.perf_counter()
-        replying.write(pk)
-        took.append(time.perf_counter() - began)
-    return {"answers": count, "p50_ms": percentile(took, 0.5), "p95_ms": percentile(took, 0.95)}
-
-
 def show(title: str, rows: list[Figures]) -> None:
     print(f"\n{title}")
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -174,12 +152,12 @@ def show(title: str, rows: list[Figures]) -> None:
         print("  ".join(f"{str(row.get(name, ''))[:34]:>18}" for name in names))
 
 
-def rival(name: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+def rival(name: str, home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """How a rival is started."""
     redis = f"unix://{os.environ['GATOR_VAR']}/run/valkey.sock?db=5"
     here = str(servers.ROOT / "benchmarks" / "rivals")
     env = {"RIVAL_REDIS": redis, "PYTHONPATH": here}
-    python = servers.rivals_python(folder)
+    python = servers.rivals_python(home)
     if name == "bare":
         return [python, f"{here}/bare_websockets.py", str(port)], env
     if name == "socketio":
@@ -203,22 +181,44 @@ def rival(name: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]
 PARTS = ("fan_out", "small_rooms", "crowd", "stalled", "storing", "answering")
 
 
+GATOR, WITHOUT_DISK = "Gator", "Gator without disk"
+# Without disk first: its messages end with it, and the same client ids come as new once more.
+NAMES = (WITHOUT_DISK, GATOR)
+
+
+def forget_processes() -> None:
+    """The server before was killed and its lease lives on: the next would publish for nobody."""
+    import redis
+    from django.conf import settings
+
+    from apps.chat.links import PROCESSES
+
+    redis.Redis.from_url(settings.REDIS_URL).delete(PROCESSES)
+
+
 class Runs:
     """The parts of the benchmark, each with the servers that it compares."""
 
-    def __init__(self, folder: Path, *, quick: bool) -> None:
-        self.folder, self.quick = folder, quick
+    def __init__(self, rivals: Path, *, quick: bool) -> None:
+        self.rivals, self.quick = rivals, quick
 
-    def _gator(self, work: Callable[[int, int], Coroutine[Any, Any, Figures]]) -> Figures:
+    def _gator(
+        self, work: Callable[[int, int], Coroutine[Any, Any, Figures]], name: str = GATOR
+    ) -> Figures:
         port = servers.free_port()
-        with servers.running(servers.gator_command(port), port, servers.GATOR_ENV) as pid:
+        forget_processes()
+        with ExitStack() as stack:
+            env = stack.enter_context(servers.without_disk()) if name == WITHOUT_DISK else {}
+            pid = stack.enter_context(
+                servers.running(servers.gator_command(port), port, servers.GATOR_ENV | env)
+            )
             return uvloop.run(work(port, pid))
 
     def _rival(
         self, name: str, work: Callable[[int, int], Coroutine[Any, Any, Figures]]
     ) -> Figures:
         port = servers.free_port()
-        command, env = rival(name, self.folder, port)
+        command, env = rival(name, self.rivals, port)
         with servers.running(command, port, env) as pid:
             return uvloop.run(work(port, pid))
 
@@ -234,13 +234,15 @@ class Runs:
             1000: 15 if self.quick else 100,
         }.items():
             tokens, rooms = people(members, members)
-            rows.append(
-                self._gator(
-                    lambda port, pid, m=members, n=count, t=tokens, r=rooms: fan_out(  # type: ignore[misc]
-                        servers.gator(port, t, r.__getitem__), pid, m, n
+            for name in NAMES:
+                rows.append(
+                    self._gator(
+                        lambda port, pid, m=members, n=count, t=tokens, r=rooms, name=name: fan_out(  # type: ignore[misc]
+                            servers.gator(port, t, r.__getitem__, name), pid, m, n
+                        ),
+                        name,
                     )
                 )
-            )
             for name, make in makers.items():
                 part = count if name == "bare" else max(count // 4, 8)
                 rows.append(
@@ -258,13 +260,15 @@ class Runs:
         seconds = 2 if self.quick else 10
         for size, rate in ((5, 500), (4, 2_000)):
             tokens, rooms = people(200, size)
-            rows.append(
-                self._gator(
-                    lambda port, pid, s=size, r=rate, t=tokens, o=rooms: small_rooms(  # type: ignore[misc]
-                        servers.gator(port, t, o.__getitem__), pid, 200, s, seconds, r
+            for name in NAMES:
+                rows.append(
+                    self._gator(
+                        lambda port, pid, s=size, r=rate, t=tokens, o=rooms, name=name: small_rooms(  # type: ignore[misc]
+                            servers.gator(port, t, o.__getitem__, name), pid, 200, s, seconds, r
+                        ),
+                        name,
                     )
                 )
-            )
             rows.append(
                 self._rival(
                     "bare",
@@ -285,13 +289,16 @@ class Runs:
             lambda port, pid: crowd(servers.gator(port, tokens, rooms.__getitem__), pid, count)
         )
         jar = cookies(count // 4)
-        by_session = self._gator(
-            lambda port, pid: crowd(servers.gator_by_session(port, jar), pid, len(jar))
-        )
-        return "Idle sockets: by token, joined to a room of five; by session", [
-            by_token,
-            by_session,
+        by_session = [
+            self._gator(
+                lambda port, pid, rate=rate: crowd(  # type: ignore[misc]
+                    servers.gator_by_session(port, jar), pid, len(jar), rate
+                )
+            )
+            for rate in (0, 300)
         ]
+        title = "Idle sockets: by token, joined to a room of five; by session, and at a fixed rate"
+        return title, [by_token, *by_session]
 
     def stalled(self) -> tuple[str, list[Figures]]:
         tokens, rooms = people(20, 20)
@@ -307,19 +314,29 @@ class Runs:
         return title, [storing(2_000 if self.quick else 20_000)]
 
     def answering(self) -> tuple[str, list[Figures]]:
-        return "Offline answers", [answering(20 if self.quick else 200)]
+        model_port, count = servers.free_port(), 20 if self.quick else 100
+        rows = chat_answers.conversations(model_port)
+        port = servers.free_port()
+        with (
+            chat_answers.worker(),
+            servers.running(servers.gator_command(port), port, servers.GATOR_ENV, core=None),
+        ):
+            found = uvloop.run(chat_answers.answers(port, model_port, rows, count))
+        return "From sending to a persona's words, the model's own time taken off", found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="Fewer rounds and sockets.")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="Some parts of it.")
+    parser.add_argument("--rivals", type=Path, help="Where the rivals are kept for the next run.")
     asked = parser.parse_args()
     cores = os.sched_getaffinity(0)
     results: dict[str, list[Figures]] = {}
     with installation() as folder:
-        servers.rivals_python(folder)
-        runs = Runs(folder, quick=asked.quick)
+        rivals = asked.rivals or folder / "rivals"
+        servers.rivals_python(rivals)
+        runs = Runs(rivals, quick=asked.quick)
         for part in asked.only:
             alone = part in ("storing", "answering")
             if len(cores) > 1:

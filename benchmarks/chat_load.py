@@ -144,13 +144,18 @@ async def connect(
     *,
     together: int = 100,
     took: list[float] | None = None,
+    rate: float = 0,
 ) -> list[Wire]:
-    """`count` sockets, opened `together` at a time, all ready; how long each `took`."""
+    """`count` sockets, opened `together` at a time or at a `rate` per second, all ready; how long
+    each `took`."""
     loop = asyncio.get_running_loop()
     wires: list[Wire] = []
-    turns = asyncio.Semaphore(together)
+    turns = asyncio.Semaphore(count if rate else together)
+    start = time.perf_counter()
 
     async def one(number: int) -> None:
+        if rate:
+            await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
         async with turns:
             began = time.perf_counter()
             _, wire = await loop.create_connection(

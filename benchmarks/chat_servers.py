@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +20,12 @@ RIVALS = ["python-socketio[asyncio_client]", "channels[daphne]", "channels-redis
 SERVER_CORE, CLIENT_CORE = 0, 1
 
 
-def rivals_python(folder: Path) -> str:
-    """A scratch virtual environment with the rivals; `uv` fetches them."""
-    python = folder / "rivals" / "bin" / "python"
+def rivals_python(home: Path) -> str:
+    """A virtual environment with the rivals in `home`; `uv` fetches them."""
+    python = home / "bin" / "python"
     if not python.exists():
         uv = str(Path(sys.executable).parent / "uv")
-        subprocess.run([uv, "venv", "-q", "-p", "3.11", folder / "rivals"], check=True)
+        subprocess.run([uv, "venv", "-q", "-p", "3.11", home], check=True)
         subprocess.run([uv, "pip", "install", "-q", "-p", python, *RIVALS], check=True)
     return str(python)
 
@@ -35,9 +37,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], port: int, env: dict[str, str]) -> Iterator[int]:
-    """A server on its own core; gives its pid."""
-    pinned = ["taskset", "-c", str(SERVER_CORE)] if (os.cpu_count() or 1) > 1 else []
+def running(
+    command: list[str], port: int, env: dict[str, str], core: int | None = SERVER_CORE
+) -> Iterator[int]:
+    """A server on its own core (None: on any); gives its pid."""
+    pinned = ["taskset", "-c", str(core)] if core is not None and (os.cpu_count() or 1) > 1 else []
     server = subprocess.Popen(
         [*pinned, *command],
         cwd=ROOT,
@@ -75,10 +79,24 @@ GATOR_ENV = {
 }
 
 
-def gator(port: int, tokens: list[str], room_of: Any) -> Dialect:
+@contextmanager
+def without_disk() -> Iterator[dict[str, str]]:
+    """What makes Gator store in memory (a copy of the installation's database in /dev/shm): beside
+    it one sees what waiting for the disk costs, and that the rivals do without."""
+    with tempfile.TemporaryDirectory(prefix="gator-bench-", dir="/dev/shm") as folder:
+        path = Path(folder) / "gator.sqlite3"
+        source = sqlite3.connect(Path(os.environ["GATOR_VAR"]) / "gator.sqlite3")
+        copy = sqlite3.connect(path)
+        source.backup(copy)
+        source.close()
+        copy.close()
+        yield {"DATABASE_URL": f"sqlite:///{path}"}
+
+
+def gator(port: int, tokens: list[str], room_of: Any, name: str = "Gator") -> Dialect:
     """Gator: every client joins `room_of(number)`."""
     return Dialect(
-        name="Gator",
+        name=name,
         port=port,
         path="/ws/",
         headers=lambda n: {"Authorization": f"Bearer {tokens[n]}"},

@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from apps.chat import databases, history, identity, ledger, protocol, services, typing
+from apps.chat import databases, history, identity, joining, ledger, protocol, services, typing
 from apps.chat.hub import Hub
 from apps.chat.identity import Identity
 from apps.chat.ledger import Draft, Outcome, Refusal
@@ -32,7 +32,6 @@ MOST_REFUSALS = 200
 # Read once: every frame asks.
 RATE = float(settings.CHAT_RATE)
 BURST = float(settings.CHAT_BURST)
-PRESENCE_CONTACTS = 50
 
 
 class Connection:
@@ -79,7 +78,7 @@ class Connection:
 
     async def _greet(self) -> None:
         people = await self._hub.contacts.get(self.user_id) or []
-        if self._is_closed():
+        if self.is_closed():
             return
         self._hub.presence.watch(self, people)
         online = [each for each in people if self._hub.presence.is_online(each)]
@@ -99,8 +98,8 @@ class Connection:
         self.socket.close(protocol.UNAUTHENTICATED, "signed out")
         self.closed()
 
-    def _is_closed(self) -> bool:
-        # Asked after every await: the client may have gone in the meantime.
+    def is_closed(self) -> bool:
+        """Asked after every await: the client may have gone in the meantime."""
         return self._closed
 
     def removed_from(self, room: Room) -> None:
@@ -202,59 +201,10 @@ class Connection:
     def _join(self, frame: Frame) -> None:
         if len(self.joined) >= settings.CHAT_JOINED_PER_SOCKET:
             raise BadFrame("too_many_joined")
-        self._later(lambda: self._enter(frame, greet=True), frame)
+        self._later(lambda: joining.enter(self._hub, self, frame, greet=True), frame)
 
     def _resume(self, frame: Frame) -> None:
-        self._later(lambda: self._enter(frame, greet=False), frame)
-
-    async def _enter(self, frame: Frame, *, greet: bool) -> None:
-        room = await self._hub.room(frame["conversation_id"])
-        if room is None or room.role_of(self.user_id) is None:
-            raise BadFrame("not_member")
-        if self._is_closed():
-            return
-        if greet or room.id not in self.joined:
-            self.say(room.state(self.user_id))
-        if room.id not in self.joined:
-            self.joined[room.id] = room
-            self._hub.presence.watch(self, list(room.roster.roles)[:PRESENCE_CONTACTS])
-        last_seq = frame.get("last_seq")
-        if last_seq is None:
-            room.admit(self)
-            return
-        # Out of the live stream while the past is read, so that nothing comes before its turn.
-        room.dismiss(self)
-        last_change = frame.get("last_change")
-        for _ in range(5):
-            found = await self._hub.read_missed(room.id, last_seq, last_change)
-            # The room learns what the database knows before this socket joins it.
-            if not found.more:
-                for seq, text in found.messages:
-                    room.take_message(seq, text)
-            self.send(*(text for _, text in found.messages), *(text for _, text in found.changes))
-            last_seq = found.messages[-1][0] if found.messages else last_seq
-            if last_change is not None:
-                last_change = found.changes[-1][0] if found.changes else last_change
-                if not found.more:
-                    last_change = max(last_change, found.last_change)
-            if found.more or room.last_seq <= last_seq:
-                break
-        if self._is_closed() or room.id not in self.joined:
-            # Gone, removed, or left again in the meantime.
-            return
-        # With more to come it stays out of the live stream until the client has read to the end.
-        if not found.more:
-            room.admit(self)
-            self.send(*found.replies)
-        self.say(
-            {
-                "type": "resumed",
-                "conversation_id": room.id,
-                "last_seq": last_seq,
-                "last_change": last_change if last_change is not None else room.last_change,
-                "more": found.more,
-            }
-        )
+        self._later(lambda: joining.enter(self._hub, self, frame, greet=False), frame)
 
     def _leave(self, frame: Frame) -> None:
         room = self._room(frame)

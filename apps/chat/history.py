@@ -1,6 +1,5 @@
 """Reading the log: what came after, what changed after, and who is in a conversation."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -119,20 +118,15 @@ def standing(ids: list[UUID]) -> dict[UUID, tuple[int, int, int]]:
 
 def contacts(user_ids: list[UUID], *, most: int, largest: int = 50) -> dict[UUID, list[UUID]]:
     """For each user up to `most` people of their smaller conversations."""
-    mine: dict[UUID, set[UUID]] = defaultdict(set)
-    rooms = Membership.objects.filter(
-        user__in=user_ids, conversation__member_count__lte=largest
-    ).values_list("conversation_id", "user_id")
-    for conversation_id, user_id in rows_of_pairs(rooms):
-        mine[conversation_id].add(user_id)
     found: dict[UUID, dict[UUID, None]] = {user_id: {} for user_id in user_ids}
-    others = Membership.objects.filter(conversation__in=mine, user__isnull=False).values_list(
-        "conversation_id", "user_id"
-    )
-    for conversation_id, other in rows_of_pairs(others):
-        for user_id in mine[conversation_id]:
-            if other != user_id and len(found[user_id]) < most:
-                found[user_id][other] = None
+    pairs = Membership.objects.filter(
+        user__in=user_ids,
+        conversation__member_count__lte=largest,
+        conversation__memberships__user__isnull=False,
+    ).values_list("user_id", "conversation__memberships__user_id")
+    for user_id, other in rows_of_pairs(pairs):
+        if other != user_id and len(found[user_id]) < most:
+            found[user_id][other] = None
     return {user_id: list(people) for user_id, people in found.items()}
 
 

@@ -7,16 +7,19 @@ would spend more on building its rows than the database on keeping them. Nothing
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-from django.utils import timezone
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from apps.core.ids import uuid7
 from apps.personas.models import Persona
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Draft:
     asked: tuple[UUID, ...] = ()
     attachment_ids: tuple[UUID, ...] = ()
     id: UUID = field(default_factory=uuid7)
-    created_at: datetime = field(default_factory=timezone.now)
+    created_at: datetime = field(default_factory=_now)
     # Who hears of the outcome: the socket it came by.
     sender: Any = None
 
@@ -85,12 +88,15 @@ class _Database:
     Ids are compared as the database at hand keeps them, so that none is made anew from its text.
     """
 
-    __slots__ = ("execute", "fetchall", "id_of", "is_sqlite", "mark", "moment")
+    __slots__ = ("errors", "execute", "fetchall", "id_of", "is_sqlite", "mark", "moment")
 
     def __init__(self) -> None:
+        # Asked for once: `django.db.connection` looks for its thread's connection at every dot.
+        connection = connections[DEFAULT_DB_ALIAS]
         connection.ensure_connection()
         assert connection.connection is not None
         cursor = connection.connection.cursor()
+        self.errors = connection.wrap_database_errors
         self.execute: Callable[[str, Sequence[Any]], Any] = cursor.execute
         self.fetchall: Callable[[], list[tuple[Any, ...]]] = cursor.fetchall
         self.is_sqlite = connection.vendor == "sqlite"
@@ -134,8 +140,8 @@ def append(drafts: Sequence[Draft]) -> list[Outcome]:
     The conversations' rows are locked in sorted order first, so that no two processes give one
     number twice and none waits for another in a circle.
     """
-    with connection.wrap_database_errors:
-        database = _Database()
+    database = _Database()
+    with database.errors:
         ids = [database.id_of(draft.conversation_id) for draft in drafts]
         conversations = _lock(database, set(ids))
         known = _known(database, drafts, ids)
@@ -213,8 +219,8 @@ def _known(
         f"FROM (VALUES {_rows_of(database.mark, 3, len(asked))}) AS v "
         "JOIN chat_membership m ON m.conversation_id = v.column1 AND m.user_id = v.column2 "
         "JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id "
-        "LEFT JOIN chat_message k ON k.conversation_id = m.conversation_id "
-        "AND k.user_id = m.user_id AND k.client_id = v.column3 AND k.client_id IS NOT NULL",
+        "LEFT JOIN chat_message k ON k.user_id = m.user_id "
+        "AND k.conversation_id = m.conversation_id AND k.client_id = v.column3",
         [part for row in asked for part in row],
     )
     return {
@@ -231,7 +237,7 @@ def _number(database: _Database, conversations: dict[Any, _Row]) -> None:
     database.execute(
         f"UPDATE chat_conversation SET last_seq = v.column2, last_message_at = {database.mark} "
         f"FROM (VALUES {_rows_of(database.mark, 2, len(changed))}) AS v WHERE id = v.column1",
-        [database.moment(timezone.now()), *(part for row in changed for part in row)],
+        [database.moment(_now()), *(part for row in changed for part in row)],
     )
 
 
@@ -278,7 +284,7 @@ def _ask_personas(
     if not wanted:
         return
     present = _present_personas(database, wanted)
-    now = database.moment(timezone.now())
+    now = database.moment(_now())
     values: list[Any] = []
     count = 0
     for draft, stored, row, persona_id in wanted:

@@ -170,7 +170,13 @@ class Message(models.Model):
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.TEXT)
     # Both empty: a notice, or the words of somebody whose account was erased.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="messages"
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="messages",
+        # "resending_never_doubles" begins with it.
+        db_index=False,
     )
     persona = models.ForeignKey(
         Persona, models.PROTECT, null=True, blank=True, related_name="messages", db_index=False
@@ -203,10 +209,9 @@ class Message(models.Model):
                 condition=Q(persona=None) | Q(is_ai=True),
             ),
             models.UniqueConstraint(fields=["conversation", "seq"], name="one_message_per_seq"),
+            # Of every message, with a client_id or without: one's own are found by it too.
             models.UniqueConstraint(
-                fields=["conversation", "user", "client_id"],
-                name="resending_never_doubles",
-                condition=Q(client_id__isnull=False),
+                fields=["user", "conversation", "client_id"], name="resending_never_doubles"
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [

@@ -60,7 +60,9 @@ class Batch:
 
     def __init__(self, texts: Iterable[bytes]) -> None:
         self.texts = list(texts)
-        self.bytes = b"".join(map(framed, self.texts))
+        # Most are an ack or one message: nothing to join.
+        only = len(self.texts) == 1
+        self.bytes = framed(self.texts[0]) if only else b"".join(map(framed, self.texts))
 
 
 class Socket(Protocol):

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.chat import databases, fanout, hub, services, tasks
@@ -131,6 +132,14 @@ def _answers_by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[UUID]]:
 def woken(_answers_by_hand: list[UUID]) -> list[UUID]:
     """The answers for which a worker would have been woken."""
     return _answers_by_hand
+
+
+@pytest.fixture
+def mo(db: None) -> User:
+    """Staff who look after conversations."""
+    user = User.objects.create_user("mo", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="chat"))
+    return user
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
@@ -16,14 +15,6 @@ from tests.conftest import ApiOf, Everyone
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/chat"
-
-
-@pytest.fixture
-def mo(db: None) -> User:
-    """Staff who look after conversations."""
-    user = User.objects.create_user("mo", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label="chat"))
-    return user
 
 
 def said(talk: Conversation, by: User, *texts: str) -> list[Message]:

@@ -45,7 +45,7 @@ def test_another_version_of_an_answer_weighs_nothing(talk: Conversation, fan: Us
 
 
 def test_a_conversation_that_turns_bad_goes_to_a_person(
-    talk: Conversation, fan: User, sam: User
+    talk: Conversation, fan: User, mo: User
 ) -> None:
     assert say(talk, fan, ANGRY).state == Reply.State.DONE
     second = say(talk, fan, f"{ANGRY}, still")
@@ -58,8 +58,8 @@ def test_a_conversation_that_turns_bad_goes_to_a_person(
     assert str(talk.pk) in alert.path
     # Until that person hands back, the persona says nothing.
     assert say(talk, fan, "hello?").state == Reply.State.DISCARDED
-    services.take_over(conversation=talk, by=sam)
-    services.hand_back(conversation=talk, by=sam)
+    services.take_over(conversation=talk, by=mo)
+    services.hand_back(conversation=talk, by=mo)
     assert say(talk, fan, "hello").state == Reply.State.DONE
     assert Alert.objects.count() == 1
 
@@ -71,8 +71,8 @@ def test_a_persona_may_be_told_never_to_call(talk: Conversation, fan: User, luna
     assert not Alert.objects.exists()
 
 
-def test_nobody_is_called_where_a_person_answers(talk: Conversation, fan: User, sam: User) -> None:
-    services.take_over(conversation=talk, by=sam)
+def test_nobody_is_called_where_a_person_answers(talk: Conversation, fan: User, mo: User) -> None:
+    services.take_over(conversation=talk, by=mo)
     for n in range(3):
         say(talk, fan, f"{ANGRY} {n}")
     assert talk.stopped_for == ""
@@ -93,17 +93,17 @@ def test_the_tone_follows_the_mood(talk: Conversation, fan: User, luna: Persona)
 
 
 def test_staff_see_the_mood_and_fans_do_not(
-    talk: Conversation, fan: User, sam: User, client: Client, ada: User, api_of: ApiOf
+    talk: Conversation, fan: User, mo: User, client: Client, ada: User, api_of: ApiOf
 ) -> None:
     say(talk, fan, ANGRY)
-    services.take_over(conversation=talk, by=sam)
+    services.take_over(conversation=talk, by=mo)
     address = f"/api/v1/chat/conversations/{talk.pk}/"
-    assert api_of(sam).get(address).json()["mood"] < 0
+    assert api_of(mo).get(address).json()["mood"] < 0
     assert api_of(fan).get(address).json()["mood"] is None
     client.force_login(ada)
     page = client.get("/admin/chat/conversation/").content.decode()
     assert "Unhappy" in page
-    client.force_login(sam)
+    client.force_login(mo)
     assert '"mood": "unhappy"' in client.get("/chat/").content.decode().replace("&quot;", '"')
     client.force_login(fan)
     assert "unhappy" not in client.get("/chat/").content.decode()

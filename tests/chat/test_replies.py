@@ -172,12 +172,12 @@ def test_a_model_that_is_down_is_told_and_may_be_tried_again(
 
 
 def test_a_human_takes_over_and_late_words_are_dropped(
-    talk: Conversation, fan: User, sam: User, biscuit: Fact
+    talk: Conversation, fan: User, mo: User, biscuit: Fact
 ) -> None:
     reply = ask(talk, fan)
     assert replying._claim(reply.pk, uuid4())
     late = Reply.objects.select_related("persona", "conversation", "trigger").get(pk=reply.pk)
-    services.take_over(conversation=talk, by=sam)
+    services.take_over(conversation=talk, by=mo)
     with pytest.raises(replying.ClaimLost):
         replying.finish(late, "Late.", Reply.State.DONE)
     assert answers(talk) == []
@@ -188,21 +188,22 @@ def test_a_human_takes_over_and_late_words_are_dropped(
     assert draft.is_suggestion
     assert draft.text == "My cat is called Biscuit."
     assert answers(talk) == []
-    services.send_message(conversation=talk, by=sam, content="Hello from a person.")
-    services.hand_back(conversation=talk, by=sam)
+    services.send_message(conversation=talk, by=mo, content="Hello from a person.")
+    services.hand_back(conversation=talk, by=mo)
     after = ask(talk, fan)
     replying.write(after.pk)
     assert answers(talk) == ["My cat is called Biscuit."]
     notices = Message.objects.filter(conversation=talk, kind="notice").values_list(
         "content", flat=True
     )
-    assert [text for text in notices if "sam, a person" in text]
+    assert [text for text in notices if "mo, a person" in text]
     assert [text for text in notices if "answers here again" in text]
 
 
-def test_only_staff_take_over(talk: Conversation, fan: User) -> None:
-    with pytest.raises(services.Refused):
-        services.take_over(conversation=talk, by=fan)
+def test_only_staff_with_the_permission_take_over(talk: Conversation, fan: User, sam: User) -> None:
+    for each in (fan, sam):
+        with pytest.raises(services.Refused):
+            services.take_over(conversation=talk, by=each)
 
 
 def test_a_held_persona_is_silent(talk: Conversation, fan: User, ada: User, luna: Persona) -> None:
@@ -229,7 +230,7 @@ def test_a_held_persona_is_silent(talk: Conversation, fan: User, ada: User, luna
     ],
 )
 def test_distress_stops_the_persona_and_calls_a_human(
-    talk: Conversation, fan: User, sam: User, words: str
+    talk: Conversation, fan: User, mo: User, words: str
 ) -> None:
     replying.write(ask(talk, fan, words).pk)
     assert answers(talk) == []
@@ -241,8 +242,8 @@ def test_distress_stops_the_persona_and_calls_a_human(
     assert words not in alert.title + alert.body
     replying.write(ask(talk, fan, "hello?").pk)
     assert answers(talk) == []
-    services.take_over(conversation=talk, by=sam)
-    services.hand_back(conversation=talk, by=sam)
+    services.take_over(conversation=talk, by=mo)
+    services.hand_back(conversation=talk, by=mo)
     replying.write(ask(talk, fan, "hello").pk)
     assert len(answers(talk)) == 1
 
@@ -335,10 +336,10 @@ async def test_a_reload_in_the_middle_finds_the_answer_so_far(
 
 
 async def test_a_suggestion_reaches_staff_only(
-    connect: Connect, talk: Conversation, fan: User, sam: User
+    connect: Connect, talk: Conversation, fan: User, mo: User
 ) -> None:
-    await db(lambda: services.take_over(conversation=talk, by=sam))
-    async with connect(fan) as theirs, connect(sam) as ours:
+    await db(lambda: services.take_over(conversation=talk, by=mo))
+    async with connect(fan) as theirs, connect(mo) as ours:
         await theirs.join(talk.pk)
         await ours.join(talk.pk)
         reply = await db(lambda: ask(talk, fan, "Hello"))

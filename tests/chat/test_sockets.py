@@ -1,6 +1,7 @@
 """The socket: who gets in, what each frame does, what nobody may."""
 
 import json
+import time
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import F
 from rest_framework_simplejwt.tokens import AccessToken
 
-from apps.chat import protocol, services
+from apps.chat import hub, protocol, services
 from apps.chat.models import Ban, Conversation, Membership, Message
 from apps.core.models import User
 from tests.chat.conftest import Connect, Socket, db
@@ -198,6 +199,25 @@ async def test_order_ack_and_resending(
         assert [m["seq"] for m in got] == list(range(1, 21))
         assert [m["content"] for m in got] == [f"m{2 * n}" for n in range(20)]
         await two.nothing("new_message")
+
+
+async def test_what_waits_is_stored_before_the_process_ends(
+    connect: Connect, fan: User, group: Conversation
+) -> None:
+    async with connect(fan) as socket:
+        await socket.join(group.pk)
+        for n in range(30):
+            await socket.send("send_message", conversation_id=group.pk, content=f"m{n}")
+        await socket.send("ping")
+        # All thirty have been read by now; most of them wait for the writer.
+        await socket.event("pong")
+        began = time.monotonic()
+        await hub.stop()
+        assert time.monotonic() - began < 5
+        rows = Message.objects.filter(conversation=group).order_by("seq")
+        assert await db(lambda: list(rows.values_list("content", flat=True))) == [
+            f"m{n}" for n in range(30)
+        ]
 
 
 async def test_missed_messages_come_first_and_once(

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 import time_machine
+from django.conf import settings
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
 
+from apps.core.auth import RefreshToken, access_claims
 from apps.core.models import Alert, AuditEntry, User
 from tests.conftest import PASSWORD
 
@@ -168,6 +173,57 @@ def test_what_is_no_access_token_is_refused(kei: User, make: Callable[[Any], str
     answer = APIClient().get("/api/v1/posts/", HTTP_AUTHORIZATION=header)
     assert answer.status_code == 401 and answer.json()["code"] == "token_not_valid"
     assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def _signed(algorithm: str = "HS256", key: str | None = None, **claims: Any) -> str:
+    headers = claims.pop("headers", None)
+    key = None if algorithm == "none" else key or settings.SECRET_KEY
+    payload = {**AccessToken().payload, "iss": "gator", "user_id": "u", **claims}
+    return jwt.encode(payload, key, algorithm, headers=headers)
+
+
+def _with(part: int, change: Callable[[str], str]) -> str:
+    parts = _signed().split(".")
+    parts[part] = change(parts[part])
+    return ".".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "good"),
+    [
+        (_signed, True),
+        # Not in the form in which they are issued here: read by the library.
+        (lambda: _signed(headers={"kid": "1"}), True),
+        (lambda: _signed("HS512"), False),
+        (lambda: _signed("none"), False),
+        (lambda: _signed(key="somebody else's key, which is long enough"), False),
+        (lambda: _signed(exp=1), False),
+        (lambda: _signed(exp=None), False),
+        (lambda: _signed(iss="others"), False),
+        (lambda: _signed(token_type="refresh"), False),
+        (lambda: str(RefreshToken()), False),
+        (lambda: _with(1, lambda body: body[:-4] + "AAAA"), False),
+        (lambda: _with(1, lambda body: body[:9]), False),
+        (lambda: _with(2, lambda signature: signature[:-3]), False),
+        (lambda: _with(2, lambda signature: signature[::-1]), False),
+        (lambda: _with(2, lambda signature: ""), False),
+        (lambda: _with(2, lambda signature: signature + "=="), False),
+        (lambda: _with(0, lambda head: ""), False),
+        (lambda: _signed() + ".x", False),
+        (lambda: _signed().partition(".")[0], False),
+        (lambda: "", False),
+        (lambda: "ü.\ud800.x", False),
+    ],
+)
+def test_a_token_read_by_hand_is_judged_as_the_library_judges(
+    make: Callable[[], str], good: bool
+) -> None:
+    raw = make()
+    if not good:
+        with pytest.raises(TokenError):
+            access_claims(raw)
+        return
+    assert access_claims(raw) == AccessToken(raw).payload  # type: ignore[arg-type]
 
 
 def test_an_access_token_does_not_renew(kei: User) -> None:

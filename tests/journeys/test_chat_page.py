@@ -25,7 +25,7 @@ import os
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from apps.chat import services
-from apps.chat.models import Conversation, FanMemory, Message
+from apps.chat.models import Attachment, Conversation, FanMemory, Message
 from apps.core.models import User
 from apps.personas.models import Fact, Persona
 
@@ -62,14 +62,23 @@ FanMemory.objects.create(persona=luna, user=amira, about="home", text="Cologne")
 PAYLOADS = json.loads(os.environ["PAYLOADS"])
 hostile = person("hostile", "<img src=x onerror=pwned()>")
 nasty = Persona.objects.create(name="<svg onload=pwned()>", handle="nasty", bio=PAYLOADS[0])
+# Each payload as words of a person and of a model, as a person's name, and as a file's name.
+named = User.objects.bulk_create(
+    User(username=f"hostile{n}", first_name=text[:150], password="!")
+    for n, text in enumerate(PAYLOADS)
+)
 pit = services.open_group(
-    by=hostile, title="<b onmouseover=pwned()>x</b>", users=[amira], personas=[nasty]
+    by=hostile, title="<b onmouseover=pwned()>x</b>", users=[amira, *named], personas=[nasty]
 )
 seq = Conversation.objects.get(pk=pit.pk).last_seq
-for text in PAYLOADS:
-    for sender in ({"user": hostile}, {"persona": nasty, "is_ai": True}):
+for user, text in zip(named, PAYLOADS):
+    for sender in ({"user": user}, {"persona": nasty, "is_ai": True}):
         seq += 1
-        Message.objects.create(conversation=pit, seq=seq, content=text, **sender)
+        row = Message.objects.create(conversation=pit, seq=seq, content=text, **sender)
+    Attachment.objects.create(
+        conversation=pit, message=row, uploaded_by=user, name=text[:120], mime="text/plain",
+        size=1, file="chat/none.txt",
+    )
 Conversation.objects.filter(pk=pit.pk).update(last_seq=seq)
 
 print(json.dumps({
@@ -620,6 +629,7 @@ def test_hostile_words_find_nothing(cast: Cast) -> None:
         log.evaluate("log => { log.scrollTop = 0 }")
         page.wait_for_timeout(150)
     assert page.locator(".msg").count() == 2 * len(PAYLOADS)
+    assert page.locator(".msg .file").count() == len(PAYLOADS)
     # The same through the field, the local echo and the live socket, a few of each kind.
     for text in PAYLOADS[::6]:
         say(page, text)
@@ -645,7 +655,7 @@ def test_hostile_words_find_nothing(cast: Cast) -> None:
         }"""
     )
     assert bad == []
-    for link in page.locator(".log a").all():
+    for link in page.locator(".log a:not(.file)").all():
         assert str(link.get_attribute("href")).startswith(("https://", "mailto:"))
     assert page.evaluate("window.wasPwned") is None
     assert dialogs == []

@@ -14,7 +14,6 @@ from apps.core.api import Shared
 from apps.core.models import User
 
 SEE_ALL = "chat.view_conversation"
-LEAD_ALL = "chat.change_conversation"
 
 
 class ChatView(Shared):
@@ -26,11 +25,6 @@ class ChatView(Shared):
 def may_see_all(user: User) -> bool:
     """Staff who may look at every conversation."""
     return bool(user.is_active and user.is_staff and user.has_perm(SEE_ALL))
-
-
-def may_lead_all(user: User) -> bool:
-    """Staff who may take over and moderate."""
-    return bool(user.is_active and user.is_staff and user.has_perm(LEAD_ALL))
 
 
 def conversations_for(user: User) -> QuerySet[Conversation]:

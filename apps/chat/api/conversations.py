@@ -12,12 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.chat import services, shapes
-from apps.chat.api.common import (
-    ChatView,
-    PersonShape,
-    conversations_for,
-    may_lead_all,
-)
+from apps.chat.api.common import ChatView, PersonShape, conversations_for
 from apps.chat.models import Conversation, Membership, Message
 from apps.core.api import Resource
 from apps.core.models import User
@@ -193,7 +188,7 @@ class ConversationViewSet(ChatView, Resource):
 
     def _lead(self, verb: Any) -> Response:
         row = self.get_object()
-        if not may_lead_all(self.actor):
+        if not services.may_lead_all(self.actor):
             raise PermissionDenied
         verb(conversation=row, by=self.actor)
         return self.shown(row.pk)

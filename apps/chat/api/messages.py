@@ -19,7 +19,6 @@ from apps.chat.api.common import (
     MessageShape,
     MessagesShape,
     conversation_or_404,
-    may_lead_all,
     may_see_all,
     message_or_404,
     number,
@@ -147,7 +146,7 @@ class HideView(ChatView):
     def post(self, request: Request, message_id: str) -> Response:
         """Hide a message from everybody, or show it again; for staff."""
         row = message_or_404(self.actor, message_id)
-        if not may_lead_all(self.actor):
+        if not services.may_lead_all(self.actor):
             raise PermissionDenied
         given = Hiding(data=request.data)
         given.is_valid(raise_exception=True)

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.chat import services
-from apps.chat.api.common import ChatView, conversations_for, may_lead_all
+from apps.chat.api.common import ChatView, conversations_for
 from apps.chat.models import FanMemory, Reply, ReplyVersion
 from apps.core.api import ReadOnly
 from apps.core.serializers import Strict, Text
@@ -66,7 +66,7 @@ class ReplyViewSet(ChatView, ReadOnly):
         if getattr(self, "swagger_fake_view", False):
             return Reply.objects.none()
         rows = Reply.objects.filter(conversation__in=conversations_for(self.actor).values("pk"))
-        if not may_lead_all(self.actor):
+        if not services.may_lead_all(self.actor):
             rows = rows.filter(is_suggestion=False)
         return rows.prefetch_related("versions")
 

@@ -4,7 +4,7 @@ Every verb checks who asks, in the row, in one transaction; others hear of it af
 """
 
 from apps.chat.services.answers import correct_memory, hand_back, regenerate, stop_reply, take_over
-from apps.chat.services.asking import Refused
+from apps.chat.services.asking import LEAD_ALL, Refused, may_lead_all
 from apps.chat.services.conversations import (
     DISCLOSURE,
     add_member,
@@ -27,7 +27,9 @@ from apps.chat.services.messages import (
 from apps.chat.services.people import ban, erase_user, export_user, hide_message, lift_ban, sign_up
 
 __all__ = [
+    "LEAD_ALL",
     "Refused",
+    "may_lead_all",
     "DISCLOSURE",
     "add_member",
     "open_conversation",

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from apps.chat import replying, takeover, tasks
 from apps.chat.models import Conversation, FanMemory, Reply
-from apps.chat.services.asking import Refused
+from apps.chat.services.asking import Refused, check_not_banned, may_lead_all
 from apps.core import audit
 from apps.core.models import User
 
@@ -28,6 +28,7 @@ def stop_reply(*, reply_id: UUID, by: UUID) -> None:
 def regenerate(*, reply_id: UUID, by: UUID) -> None:
     """Ask for another version of an answer, or for another try after a failure."""
     row = _reply_for(reply_id, by)
+    check_not_banned(by)
     if not replying.again(row):
         raise Refused("wrong_state", "This answer is being written, or a person answers now.")
     tasks.wake([row.pk])
@@ -35,7 +36,7 @@ def regenerate(*, reply_id: UUID, by: UUID) -> None:
 
 def take_over(*, conversation: Conversation, by: User) -> Conversation:
     """A person answers from now on, shown as a person; the persona only suggests."""
-    if not by.is_staff:
+    if not may_lead_all(by):
         raise Refused("not_allowed")
     row = takeover.take(conversation.pk, by=by)
     audit.record(actor=by, action="take over", about=row)
@@ -44,7 +45,7 @@ def take_over(*, conversation: Conversation, by: User) -> Conversation:
 
 def hand_back(*, conversation: Conversation, by: User) -> Conversation:
     """The persona answers again."""
-    if not by.is_staff:
+    if not may_lead_all(by):
         raise Refused("not_allowed")
     row = takeover.give_back(conversation.pk, by=by)
     audit.record(actor=by, action="hand back", about=row)

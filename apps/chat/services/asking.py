@@ -3,9 +3,11 @@
 from uuid import UUID
 
 from apps.chat import protocol
-from apps.chat.models import Conversation, Membership
+from apps.chat.models import Ban, Conversation, Membership
 from apps.core import errors
 from apps.core.models import User
+
+LEAD_ALL = "chat.change_conversation"
 
 
 class Refused(errors.Refused):
@@ -21,7 +23,19 @@ def role_of(conversation_id: UUID, user_id: UUID) -> str | None:
     return rows.values_list("role", flat=True).first()
 
 
-def check_may_lead(conversation: Conversation, by: User) -> None:
-    role = role_of(conversation.pk, by.pk)
-    if not by.is_staff and role not in (Membership.Role.OWNER, Membership.Role.MODERATOR):
+def may_lead_all(user: User) -> bool:
+    """Staff who may take over and moderate, wherever it is."""
+    return bool(user.is_active and user.is_staff and user.has_perm(LEAD_ALL))
+
+
+def check_may_lead(conversation: Conversation, by: User, *roles: str) -> None:
+    """Refuse whoever has none of these roles here (owner or moderator unless told)."""
+    allowed = roles or (Membership.Role.OWNER, Membership.Role.MODERATOR)
+    if role_of(conversation.pk, by.pk) not in allowed and not may_lead_all(by):
         raise Refused("not_allowed")
+
+
+def check_not_banned(user_id: UUID) -> None:
+    """Refuse whoever may read only."""
+    if Ban.objects.filter(user=user_id).exists():
+        raise Refused("banned")

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from apps.chat import takeover
 from apps.chat.models import Conversation, Membership
-from apps.chat.services.asking import Refused, check_may_lead, role_of
+from apps.chat.services.asking import Refused, check_may_lead
 from apps.core import audit
 from apps.core.models import User
 from apps.personas.models import Persona
@@ -134,7 +134,9 @@ def add_member(
 def remove_member(*, conversation: Conversation, by: User, member: Membership) -> None:
     """Take somebody out, or leave; their sockets hear of it at once."""
     if member.user_id != by.pk:
-        check_may_lead(conversation, by)
+        # Whoever owns a group cannot be put out by those they made its moderators.
+        owner = Membership.Role.OWNER
+        check_may_lead(conversation, by, *((owner,) if member.role == owner else ()))
     with transaction.atomic():
         Conversation.objects.select_for_update().get(pk=conversation.pk)
         if Membership.objects.filter(pk=member.pk).delete()[0]:
@@ -145,8 +147,7 @@ def remove_member(*, conversation: Conversation, by: User, member: Membership) -
 
 def set_role(*, conversation: Conversation, by: User, member: Membership, role: str) -> None:
     """Make somebody moderator, owner or plain member again; owners and staff may."""
-    if not by.is_staff and role_of(conversation.pk, by.pk) != Membership.Role.OWNER:
-        raise Refused("not_allowed")
+    check_may_lead(conversation, by, Membership.Role.OWNER)
     with transaction.atomic():
         Membership.objects.filter(pk=member.pk).update(role=role)
         takeover.members_changed(conversation.pk, by=0)

@@ -12,7 +12,7 @@ from apps.chat.changes import locked
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Refusal, Stored, handles_in, persona_handles
 from apps.chat.models import Attachment, Conversation, Membership, Message
-from apps.chat.services.asking import Refused, role_of
+from apps.chat.services.asking import Refused, check_not_banned, role_of
 from apps.core.models import User
 
 
@@ -74,8 +74,7 @@ def _own(message_id: UUID, by: UUID, *, others_too: bool) -> Message:
 def edit_message(*, message_id: UUID, by: UUID, content: str) -> None:
     """Replace the words of one's own message."""
     row = _own(message_id, by, others_too=False)
-    if hasattr(row.user, "chat_ban"):
-        raise Refused("banned")
+    check_not_banned(by)
     if row.content != content:
         changes.rewrite(row, content)
 
@@ -95,6 +94,8 @@ def react(*, message_id: UUID, by: UUID, emoji: str, remove: bool = False) -> No
     row = locked(message_id)
     if row is None or not row.is_readable or role_of(row.conversation_id, by) is None:
         raise Refused("not_found")
+    if not remove:
+        check_not_banned(by)
     if not changes.set_reaction(row, by, emoji, there=not remove):
         raise Refused("not_allowed", "There are enough kinds of reactions on this message.")
 
@@ -118,6 +119,7 @@ def attach(
     *, conversation: Conversation, by: User, name: str, size: int, file: BinaryIO
 ) -> Attachment:
     """Keep an uploaded file for a message that will name it."""
+    check_not_banned(by.pk)
     try:
         row = attachments.read(
             file, name=name, size=size, conversation_id=conversation.pk, user_id=by.pk
