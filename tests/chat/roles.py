@@ -72,7 +72,9 @@ def scene(luna: Persona) -> Scene:
     )  # fmt: skip
     memory = FanMemory.objects.create(persona=luna, user=member, about="name", text="swordfish")
     # Last: they send nothing any more.
-    Ban.objects.create(user=people["banned"], reason="Spam")
+    banned = people["banned"]
+    assert banned is not None
+    Ban.objects.create(user=banned, reason="Spam")
     return Scene(
         people=people,
         group=group,

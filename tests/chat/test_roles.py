@@ -7,6 +7,7 @@ conversation; `staff` (without the permission), `viewer`, `lead` and `root` are 
 import asyncio
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -258,7 +259,7 @@ async def test_every_frame_for_every_role(connect: Connect, luna: Persona, role:
     async with connect(at.bystander), connect(at.people[role]) as socket:
         found = {"connect": await _answer(socket)}
         for name in list(wanted)[1:]:
-            frame = await db(lambda name=name: _frame(name, at, role))
+            frame = await db(partial(_frame, name, at, role))
             await socket.raw.send_to(text_data=json.dumps(frame))
             if wanted[name] == "queued":
                 found[name] = await _queued(at.reply)

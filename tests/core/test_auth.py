@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from apps.core.auth import RefreshToken, access_claims
+from apps.core.auth import RefreshToken
 from apps.core.models import Alert, AuditEntry, User
 from tests.conftest import PASSWORD
 
@@ -177,9 +177,9 @@ def test_what_is_no_access_token_is_refused(kei: User, make: Callable[[Any], str
 
 def _signed(algorithm: str = "HS256", key: str | None = None, **claims: Any) -> str:
     headers = claims.pop("headers", None)
-    key = None if algorithm == "none" else key or settings.SECRET_KEY
+    secret: Any = None if algorithm == "none" else key or settings.SECRET_KEY
     payload = {**AccessToken().payload, "iss": "gator", "user_id": "u", **claims}
-    return jwt.encode(payload, key, algorithm, headers=headers)
+    return jwt.encode(payload, secret, algorithm, headers=headers)
 
 
 def _with(part: int, change: Callable[[str], str]) -> str:
@@ -192,7 +192,6 @@ def _with(part: int, change: Callable[[str], str]) -> str:
     ("make", "good"),
     [
         (_signed, True),
-        # Not in the form in which they are issued here: read by the library.
         (lambda: _signed(headers={"kid": "1"}), True),
         (lambda: _signed("HS512"), False),
         (lambda: _signed("none"), False),
@@ -215,15 +214,13 @@ def _with(part: int, change: Callable[[str], str]) -> str:
         (lambda: "ü.\ud800.x", False),
     ],
 )
-def test_a_token_read_by_hand_is_judged_as_the_library_judges(
-    make: Callable[[], str], good: bool
-) -> None:
-    raw = make()
-    if not good:
-        with pytest.raises(TokenError):
-            access_claims(raw)
+def test_a_bent_token_is_refused(make: Callable[[], str], good: bool) -> None:
+    raw: Any = make()
+    if good:
+        assert AccessToken(raw)["user_id"] == "u"
         return
-    assert access_claims(raw) == AccessToken(raw).payload  # type: ignore[arg-type]
+    with pytest.raises(TokenError):
+        AccessToken(raw)
 
 
 def test_an_access_token_does_not_renew(kei: User) -> None:
