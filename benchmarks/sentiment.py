@@ -1,8 +1,8 @@
 """How fast sentiment is: engines beside VADER and TextBlob, the API, and trends over many readings.
 
 `python -m benchmarks.sentiment [--readings N] [--quick] [--only PART]` prints a table and, as its
-last line, the same as JSON. Rivals are measured where they are installed (pip install vaderSentiment
-textblob). Everything runs in a temporary folder, one process, one thread.
+last line, the same as JSON. Rivals are measured where they are installed (pip install
+vaderSentiment textblob). Everything runs in a temporary folder, one process, one thread.
 """
 
 import argparse
