@@ -25,10 +25,12 @@ from apps.sentiment.engines.network import WEIGHTS, BadWeights, Network, Read
 from apps.sentiment.engines.rules import RuleEngine
 
 log = logging.getLogger(__name__)
-NAME, VERSION = "blend", "1"
+NAME, VERSION = "blend", "2"
 # Texts whose analyses are kept, by digest; comments repeat ("nice", "first", emoji).
 KEPT = 4_096
 MOST_EVIDENCE = 40
+# Whose opinion counts is grammar, which the rules know and the network saw too seldom.
+OTHERS, OTHERS_WEIGHT = "the opinion of others", 0.8
 LEAST_PART, ABOVE_USUAL = 0.05, 1.3
 # Read together, so that memory stays flat however many texts are asked about.
 CHUNK = 512
@@ -140,9 +142,11 @@ class BlendEngine:
             _log_softmax(said["polarity"]),
             [math.log(min(max(chance, 0.01), 1.0)) for chance in rules.probabilities],
         )
+        weights = fit["weights"]
+        if not self._alone and any(OTHERS in each.reason for each in rules.evidence):
+            weights = [*weights[:2], max(weights[2], OTHERS_WEIGHT)]
         z = [
-            bias
-            + sum(weight * view[side] for weight, view in zip(fit["weights"], views, strict=True))
+            bias + sum(w * view[side] for w, view in zip(weights, views, strict=True))
             for side, bias in enumerate(fit["bias"])
         ]
         chances = [math.exp(each) for each in _log_softmax(z)]
