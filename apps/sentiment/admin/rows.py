@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
@@ -131,7 +132,7 @@ class CompetitorAdmin(StudioAdmin):
         if row.network not in tracking.FETCHED:
             return badge("quiet", "by import")
         if row.fault:
-            return badge("bad", "Failing", row.fault)
+            return format_html("{} {}", badge("bad", "Failing"), row.fault)
         return badge("good", "by themselves") if row.fetched_at else badge("quiet", "soon")
 
     @display(description="Fetched", ordering="fetched_at")
