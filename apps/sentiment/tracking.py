@@ -111,7 +111,7 @@ def pause(failures: int, *, lasting: bool, wait: float | None) -> timedelta:
     """How long a competitor rests after so many failures in a row."""
     if lasting:
         return LONGEST_WAIT
-    grown = min(FIRST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT)
+    grown = min(FIRST_WAIT * (1 << min(failures - 1, 10)), LONGEST_WAIT)
     return max(grown, min(timedelta(seconds=wait or 0), LONGEST_WAIT))
 
 

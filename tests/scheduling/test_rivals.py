@@ -28,7 +28,7 @@ class Showing(StandIn, Public):
     def __init__(self) -> None:
         super().__init__()
         self.pages: list[list[PublicPost]] = [[]]
-        self.replies: dict[str, tuple[Reply, ...] | Exception] = {}
+        self.below_posts: dict[str, tuple[Reply, ...] | Exception] = {}
         self.trouble: Exception | None = None
         self.asked: list[str] = []
 
@@ -50,7 +50,7 @@ class Showing(StandIn, Public):
 
     def below(self, account: Account, profile: Profile, post: PublicPost) -> tuple[Reply, ...]:
         self.asked.append(post.id)
-        found = self.replies.get(post.id, ())
+        found = self.below_posts.get(post.id, ())
         if isinstance(found, Exception):
             raise found
         return found
@@ -100,7 +100,7 @@ def next_turn(rival: Competitor) -> Callable[[], int]:
 
 def test_posts_and_comments_of_a_competitor_come_in(network: Showing, rival: Competitor) -> None:
     network.pages = [[post("one", comments=2, likes=30), post("two")]]
-    network.replies = {"one": (said("a", "I love it"), said("b", "Awful, it broke at once"))}
+    network.below_posts = {"one": (said("a", "I love it"), said("b", "Awful, it broke at once"))}
     assert rivals.fetch_due() == 1
     assert set(Comment.objects.values_list("competitor", "text")) == {
         (rival.pk, "I love it"),
@@ -115,7 +115,7 @@ def test_posts_and_comments_of_a_competitor_come_in(network: Showing, rival: Com
 
 def test_what_came_in_is_compared(network: Showing, rival: Competitor, luna: Persona) -> None:
     network.pages = [[post("one", comments=30, likes=10)]]
-    network.replies = {"one": tuple(said(str(n), f"Awful lens, take {n}") for n in range(30))}
+    network.below_posts = {"one": tuple(said(str(n), f"Awful lens, take {n}") for n in range(30))}
     rivals.fetch_due()
     reading.read_unread(most=100)
     now = timezone.now()
@@ -131,12 +131,12 @@ def test_nothing_is_fetched_twice(
     network: Showing, rival: Competitor, next_turn: Callable[[], int]
 ) -> None:
     network.pages = [[post("one", comments=1), post("two", comments=1)]]
-    network.replies = {"one": (said("a", "Nice"),), "two": (said("b", "Good"),)}
+    network.below_posts = {"one": (said("a", "Nice"),), "two": (said("b", "Good"),)}
     assert rivals.fetch_due() == 1
     assert rivals.fetch_due() == 0
     network.asked.clear()
     network.pages = [[post("one", comments=1, likes=5), post("two", comments=2)]]
-    network.replies["two"] = (said("b", "Good"), said("c", "Great"))
+    network.below_posts["two"] = (said("b", "Good"), said("c", "Great"))
     assert next_turn() == 1
     # Only where the listing tells of new comments are they asked for; the likes are new anyway.
     assert network.asked == ["profile", "page 0", "two"]
@@ -170,7 +170,7 @@ def test_a_turn_that_is_cut_short_goes_on_where_it_was(
         [post("one", comments=1)],
         [post("two", comments=1), post("three", comments=1)],
     ]
-    network.replies = {name: (said(name, "Nice"),) for name in ("one", "two", "three")}
+    network.below_posts = {name: (said(name, "Nice"),) for name in ("one", "two", "three")}
     assert rivals.fetch_due() == 1
     assert network.asked == ["profile", "page 0", "one", "page 1"]
     rival.refresh_from_db()
@@ -193,7 +193,7 @@ def test_a_worker_that_died_leaves_its_turn_to_another(network: Showing, rival: 
 
 def test_a_post_that_is_gone_stops_nothing(network: Showing, rival: Competitor) -> None:
     network.pages = [[post("gone", comments=4), post("one", comments=1)]]
-    network.replies = {"gone": Permanent("No such post."), "one": (said("a", "Nice"),)}
+    network.below_posts = {"gone": Permanent("No such post."), "one": (said("a", "Nice"),)}
     assert rivals.fetch_due() == 1
     assert Comment.objects.count() == 1
 

@@ -169,8 +169,9 @@ class CompetitorViewSet(Kept):
 
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         super().perform_update(serializer)
-        services.fetch_soon(serializer.instance)
-        serializer.instance.refresh_from_db()
+        row: Any = serializer.instance
+        services.fetch_soon(row)
+        row.refresh_from_db()
 
     @action(detail=True, methods=["post"])
     def fetch(self, request: Request, pk: str) -> Response:

@@ -155,7 +155,7 @@ class BlendEngine:
 
     def _score(self, rules: Analysis, read: Read, chances: list[float], decided: int) -> float:
         fit = self._fit["score"]
-        score = fit["mood"] * _between(read.mood, fit["moods"], fit["scores"])
+        score: float = fit["mood"] * _between(read.mood, fit["moods"], fit["scores"])
         score += fit["lean"] * (chances[2] - chances[0])
         if not self._alone:
             score += fit["rules"] * rules.score
