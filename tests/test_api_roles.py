@@ -183,6 +183,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("put", "competitor-detail"): "sentiment.change_competitor",
     ("patch", "competitor-detail"): "sentiment.change_competitor",
     ("delete", "competitor-detail"): "sentiment.delete_competitor",
+    ("post", "competitor-fetch"): "sentiment.change_competitor",
     ("get", "watch-list"): "sentiment.view_watch",
     ("get", "watch-detail"): "sentiment.view_watch",
     ("post", "watch-list"): "sentiment.add_watch",

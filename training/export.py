@@ -54,8 +54,8 @@ def main() -> None:
     net = trained(options.run)
     with torch.no_grad():
         heads = torch.load(options.run / options.heads)
-        del heads["unseen"]
-        for name, (weight, bias) in heads.items():
+        for name in network.COLUMNS.keys() & heads.keys():
+            weight, bias = heads[name]
             net.heads.weight[network.columns(name)] = weight
             net.heads.bias[network.columns(name)] = bias
     cuts = net.cuts().tolist()

@@ -93,6 +93,26 @@ def sides(sets: list[tuple[Array, Array, float]], alone: bool) -> dict[str, Any]
     }
 
 
+def emotions(
+    felt: Array, strengths: Array, worded: list[Analysis], lenient: float
+) -> tuple[dict[str, float], list[str]]:
+    """From which strength each emotion holds, and for which a word that says it is enough."""
+    least, words = {}, []
+    for index, name in enumerate(EMOTIONS):
+        told = np.array([name in each.emotions for each in worded])
+        best = (-1.0, 0.5, True)
+        for heed in (True, False):
+            for start in np.arange(0.1, 0.62, 0.02):
+                said = (strengths[:, index] >= start * lenient) | (told & heed)
+                both = 2 * (said & felt[:, index]).sum()
+                f1 = float(both / max(1, said.sum() + felt[:, index].sum()))
+                best = max(best, (f1, float(start), heed), key=lambda each: each[0])
+        least[name] = round(lenient * best[1], 3)
+        words += [name] if best[2] else []
+        print(f"{name}: F1 {best[0]:.3f} from {least[name]}, words {best[2]}")
+    return least, words
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
@@ -155,19 +175,20 @@ def main() -> None:
         "very_positive": 0.6,
         "very_negative": 0.6,
     }
-    fit["emotions"] = {}
-    felt = np.array([data.plutchik_of(row["label"]) for row in comments]) > 0
-    for index, name in enumerate(EMOTIONS):
-        strength = 1 / (1 + np.exp(-heard.by_head["emotions"][:, index]))
-        best_f1, best_from = -1.0, 0.5
-        for start in np.arange(0.14, 0.62, 0.02):
-            said = strength >= start
-            f1 = 2 * (said & felt[:, index]).sum() / max(1, said.sum() + felt[:, index].sum())
-            if f1 > best_f1:
-                best_f1, best_from = float(f1), float(start)
-        fit["emotions"][name] = round(LENIENT * best_from, 3)
+    heads = torch.load(options.heads, weights_only=False)
+    if "emotions_texts" in heads:
+        felt = np.array(
+            [[each in row["label"] for each in EMOTIONS] for row in heads["emotions_texts"]]
+        )
+        worded = RuleEngine().analyze_many(row["text"] for row in heads["emotions_texts"])
+        strengths, lenient = 1 / (1 + np.exp(-heads["emotions_unseen"].numpy())), 1.0
+    else:
+        felt = np.array([data.plutchik_of(row["label"]) for row in comments]) > 0
+        worded = heard.rules
+        strengths, lenient = 1 / (1 + np.exp(-heard.by_head["emotions"])), LENIENT
+    fit["emotions"], fit["words"] = emotions(felt, strengths, worded, lenient)
 
-    kept = torch.load(options.heads)["unseen"]
+    kept = heads["unseen"]
     labels = [INTENTS.index(each) for _, each in gold("train")]
     ruled = [
         INTENTS.index(each.intent)

@@ -138,12 +138,23 @@ def start(folder: Path, vocabulary: list[str], added: dict[str, list[int]]) -> N
     return net
 
 
+def freeze(net: Network, layers: int | None) -> None:
+    """Keep the embeddings and the first layers as they are; None trains everything."""
+    if layers is None:
+        return
+    below = ("words.", "places.", "norm.", *(f"layers.{each}." for each in range(layers)))
+    for name, value in net.named_parameters():
+        value.requires_grad = not name.startswith(below)
+
+
 def parameters(
     net: Network, rate: float, head_rate: float, decay: float
 ) -> list[dict[str, object]]:
     """Optimiser groups: the encoder, and what is new; no decay on biases and norms."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, value in net.named_parameters():
+        if not value.requires_grad:
+            continue
         new = name.split(".")[0] in {"look", "mood", "heads", "first", "steps", "scales"}
         groups.setdefault((new, value.ndim >= 2), []).append(value)
     return [

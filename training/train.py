@@ -107,7 +107,7 @@ def loss_of(net: network.Network, batch: list[Example]) -> tuple[Tensor, dict[st
         rare = 1 + 1.5 * ((goal[:, 0] == 0) | (goal[:, 3] == 1)).float()
         rare = rare + 0.6 * (goal[:, 1] == 0).float()
         losses["ordinal"] = 0.4 * (rare[:, None] * each * (goal >= 0)).sum()
-    for name, weight in (("fine", 0.25), ("emotions", 0.25), ("irony", 0.3)):
+    for name, weight in (("fine", 0.25), ("emotions", 0.4), ("irony", 0.3)):
         at, wanted = _where(batch, name)
         if len(at):
             goal = torch.tensor(wanted).view(len(at), -1)
@@ -241,6 +241,7 @@ def work(
     torch.manual_seed(options.seed * 100 + number)
     net = network.Network(len(words))
     load(net, centre.flat)
+    network.freeze(net, options.frozen)
     groups = network.parameters(net, options.rate, HEAD_RATE * options.rate / RATE, DECAY)
     optimizer = torch.optim.AdamW(groups, fused=True)
     base = centre.flat.clone()
@@ -321,6 +322,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--begin", type=Path, help="A last.pt whose weights to begin with.")
+    parser.add_argument("--frozen", type=int, help="First layers to keep, with what is below.")
     parser.add_argument("--resume", action="store_true", help="Go on from --out's last.pt.")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

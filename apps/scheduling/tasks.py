@@ -20,6 +20,7 @@ from apps.scheduling import (
     recovery,
     removing,
     repeating,
+    rivals,
     writing,
 )
 from apps.scheduling.models import Delivery, WebhookMessage
@@ -212,6 +213,12 @@ def check_accounts() -> int:
 def follow_up_posts() -> int:
     """Fetch likes, shares and replies of what went out."""
     return following.follow_due()
+
+
+@shared_task(name="fetch_competitors")
+def fetch_competitors() -> int:
+    """Fetch what tracked competitors publish, and the comments under it."""
+    return rivals.fetch_due()
 
 
 @shared_task(name="write_drafts")

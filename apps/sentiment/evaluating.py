@@ -59,6 +59,8 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
             if row.get("second", row["label"]) == row["label"]
         ]
         yield _figure(name, "intents macro-F1", meant, macro_f1)
+        complaints = [(gold == "complaint", found == "complaint") for gold, found in meant]
+        yield _figure(name, "complaint or not, macro-F1", complaints, macro_f1)
         for intent in INTENTS:
             one = [(gold == intent, found == intent) for gold, found in meant]
             yield _figure(name, f"{intent} F1", one, binary_f1)
@@ -72,6 +74,9 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
         ]
         if len({gold for gold, _ in scores}) > 5:
             yield _figure(name, "Pearson r", scores, pearson)
+    if known and known <= set(_NAMED) and len(known) > 1:
+        named = [(gold, _named(each)) for gold, each in zip(labels, said, strict=True)]
+        yield _figure(name, "one emotion, macro-F1", named, macro_f1)
     if labels and all(isinstance(each, list) for each in labels):
         there = {each for found in labels for each in found}
         shared = [each for each in EMOTIONS if each in there]
@@ -85,6 +90,25 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
             for emotion in shared:
                 one = [(emotion in gold, emotion in found) for gold, found in sets]
                 yield _figure(name, f"{emotion} F1", one, binary_f1)
+
+
+# TweetEval's four as Plutchik has them: to him optimism is anticipation with joy.
+_NAMED = {
+    "anger": ("anger",),
+    "joy": ("joy",),
+    "sadness": ("sadness",),
+    "optimism": ("anticipation", "trust"),
+}
+
+
+def _named(analysis: Analysis) -> str:
+    """The strongest of TweetEval's four emotions in an answer; empty where none is told."""
+    strengths = {
+        name: max(analysis.emotions.get(each, 0.0) for each in ours)
+        for name, ours in _NAMED.items()
+    }
+    best = max(strengths, key=lambda name: strengths[name])
+    return best if strengths[best] > 0 else ""
 
 
 _FIVE = ("very_negative", "negative", "neutral", "positive", "very_positive")
@@ -115,7 +139,7 @@ def binary_f1(pairs: Sequence[tuple[bool, bool]]) -> float:
     return 2 * both / either if either else 0.0
 
 
-def macro_f1(pairs: Sequence[tuple[str, str]]) -> float:
+def macro_f1(pairs: Sequence[tuple[Any, Any]]) -> float:
     """The mean F1 of the classes that occur."""
     classes = {gold for gold, _ in pairs}
     scores = [binary_f1([(gold == c, said == c) for gold, said in pairs]) for c in classes]

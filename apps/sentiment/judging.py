@@ -94,11 +94,16 @@ def _corrected(text: str, analysis: Analysis) -> Judgement:
             engine=HUMAN,
         )
         return Judgement(human, analysis.score, True)
-    near = _memory.near.nearest(text, MOST_NEIGHBOURS, LEAST_LIKENESS)
-    if not near:
+    score = shifted(text, analysis.score, _memory.near)
+    if score == analysis.score:
         return Judgement(analysis, analysis.score, False)
+    return Judgement(replace(analysis, score=score, label=label_for(score)), analysis.score, False)
+
+
+def shifted(text: str, score: float, errors: Neighbours) -> float:
+    """A score moved by the errors that people found in texts like this one."""
+    near = errors.nearest(text, MOST_NEIGHBOURS, LEAST_LIKENESS)
     weights = [likeness / (1.05 - min(likeness, 1.0)) for likeness, _ in near]
     shift = sum(w * away for w, (_, away) in zip(weights, near, strict=True))
-    score = analysis.score + shift / (sum(weights) + CAUTION)
-    score = round(max(-1.0, min(1.0, score)), 4)
-    return Judgement(replace(analysis, score=score, label=label_for(score)), analysis.score, False)
+    moved = score + shift / (sum(weights) + CAUTION)
+    return round(max(-1.0, min(1.0, moved)), 4)

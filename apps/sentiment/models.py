@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.core.ids import uuid7
@@ -27,6 +27,13 @@ def _about_one(name: str) -> models.CheckConstraint:
     )
 
 
+class CompetitorQuerySet(models.QuerySet["Competitor"]):
+    def due(self, now: datetime) -> Self:
+        """Those whose turn it is to be fetched, the longest waiting first."""
+        turn = Q(fetch_at=None) | Q(fetch_at__lte=now)
+        return self.filter(turn, is_active=True).order_by(F("fetch_at").asc(nulls_first=True))
+
+
 class Competitor(models.Model):
     """A public account whose posts and replies are compared with ours."""
 
@@ -40,6 +47,14 @@ class Competitor(models.Model):
     followers = models.PositiveBigIntegerField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When it is asked next, where a listing that was cut short goes on, and what is wrong with it.
+    fetch_at = models.DateTimeField(null=True, editable=False)
+    fetched_at = models.DateTimeField(null=True, editable=False)
+    cursor = models.CharField(max_length=500, blank=True, editable=False)
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    fault = models.CharField(max_length=500, blank=True, editable=False)
+
+    objects = CompetitorQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)

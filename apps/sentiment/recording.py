@@ -1,6 +1,6 @@
 """Puts what people wrote, and how posts did, into rows; telling the same twice changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -143,6 +143,12 @@ def record_engagement(subject: Subject, posts: Iterable[Measured]) -> int:
         update_fields=["likes", "comments", "shares", "saves", "audience", "measured_at"],
     )
     return len(rows)
+
+
+def known_comments(network: str, posts: Collection[str]) -> dict[str, int]:
+    """How many comments each of these posts had when it was last measured; unknown ones lack."""
+    rows = Engagement.objects.filter(network=network, remote_id__in=posts)
+    return dict(rows.values_list("remote_id", "comments"))
 
 
 def utc_date(moment: datetime) -> date:

@@ -1,6 +1,6 @@
 """What the outside may ask of sentiment: read texts, record comments, correct, report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -11,13 +11,14 @@ from django.utils import timezone
 from apps.core import audit
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.sentiment import correcting, engaging, judging, reading, recording, tasks
+from apps.sentiment import correcting, engaging, judging, reading, recording, tasks, tracking
 from apps.sentiment.engines.base import Analysis
 from apps.sentiment.judging import Judgement
 from apps.sentiment.models import Batch, Comment, Competitor, Correction, Spike
 from apps.sentiment.recording import Measured, Subject, Written
+from apps.sentiment.tracking import Tracked
 
-__all__ = ["Measured", "Written"]
+__all__ = ["Measured", "Tracked", "Written"]
 
 # So many comments are read while the caller waits; more become a batch.
 READ_AT_ONCE = 1_000
@@ -140,6 +141,38 @@ def track_competitor(
     row.full_clean()
     row.save()
     return row
+
+
+def fetch_soon(competitor: Competitor) -> None:
+    """Have a competitor fetched at the next tick, from its newest post, whatever failed before."""
+    tracking.start_over(competitor.pk)
+
+
+def take_competitors(*, networks: Collection[str], most: int) -> list[Tracked]:
+    """Competitors on these networks whose turn it is; nobody else gets them meanwhile."""
+    return tracking.take(networks, most)
+
+
+def known_comments(*, network: str, posts: Collection[str]) -> dict[str, int]:
+    """How many comments each of these posts had when its comments were last fetched."""
+    return recording.known_comments(network, posts)
+
+
+def competitor_goes_on(*, competitor_id: UUID, cursor: str) -> None:
+    """Keep where the listing goes on."""
+    tracking.go_on(competitor_id, cursor)
+
+
+def competitor_fetched(*, competitor_id: UUID, followers: int | None, complete: bool) -> None:
+    """Note that a competitor's turn went well."""
+    tracking.fetched(competitor_id, followers, complete=complete)
+
+
+def competitor_failed(
+    *, competitor_id: UUID, words: str, lasting: bool, wait: float | None, whole_server: bool
+) -> None:
+    """Note that a competitor's turn failed: when it is tried again depends on why."""
+    tracking.failed(competitor_id, words, lasting=lasting, wait=wait, whole_server=whole_server)
 
 
 def forget_before(moment: datetime) -> int:

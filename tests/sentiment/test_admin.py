@@ -12,8 +12,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.sentiment import services
-from apps.sentiment.models import Comment, Correction, Reading, Spike
+from apps.sentiment import services, tracking
+from apps.sentiment.models import Comment, Competitor, Correction, Reading, Spike
 from tests.conftest import PASSWORD
 from tests.journeys.test_pages import complaints_of
 
@@ -49,6 +49,25 @@ def test_each_page_opens_and_sam_sees_none(
         assert as_kei.get(path).status_code == 200, path
         assert as_sam.get(path).status_code == 403, path
     assert Spike.objects.get().seen_by is not None
+
+
+@pytest.mark.django_db
+def test_a_failing_competitor_is_named_and_can_be_tried_again(as_kei: Client) -> None:
+    rival = Competitor.objects.create(name="Rival", network="bluesky", handle="gone.example")
+    other = Competitor.objects.create(name="Other", network="instagram", handle="other")
+    tracking.failed(rival.pk, "Profile not found.", lasting=True, wait=None, whole_server=False)
+    listing = reverse("admin:sentiment_competitor_changelist")
+    page = as_kei.get(listing).content.decode()
+    assert "Profile not found." in page
+    assert "by import" in page
+    form = as_kei.get(reverse("admin:sentiment_competitor_change", args=[rival.pk]))
+    assert "Profile not found." in form.content.decode()
+    chosen = {"action": "fetch_selected", "_selected_action": [str(rival.pk), str(other.pk)]}
+    page = as_kei.post(listing, chosen, follow=True).content.decode()
+    assert "1 will be fetched within two minutes." in page
+    assert "Other: instagram is imported." in page
+    rival.refresh_from_db()
+    assert (rival.fault, rival.fetch_at) == ("", None)
 
 
 @pytest.mark.django_db

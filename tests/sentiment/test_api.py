@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from apps.core.models import User
 from apps.personas.models import Persona
-from apps.sentiment import services, tasks
+from apps.sentiment import services, tasks, tracking
 from apps.sentiment.models import Batch, Comment, Competitor, Reading, Spike
 from apps.sentiment.recording import Written
 from tests.conftest import ApiOf
@@ -203,6 +203,23 @@ def test_competitors_are_compared_with_significance(api: APIClient, chatter: Per
     assert "happier" in found["comparative_insights"][0]
     for wrong in ([], ["x"], [str(chatter.pk)]):
         ask(api, "compare-competitors", {**body, "competitor_ids": wrong}, 400)
+
+
+def test_a_competitor_says_how_its_fetching_goes_and_can_be_fetched_anew(api: APIClient) -> None:
+    body = {"name": "Rival", "network": "bluesky", "handle": "rival.example"}
+    row = ask(api, "competitors", {**body, "fault": "mine"}, 400)
+    row = ask(api, "competitors", body, 201)
+    assert (row["fetched_at"], row["fetch_at"], row["fault"]) == (None, None, "")
+    there = Competitor.objects.filter(pk=row["id"])
+    for changes in (None, {"handle": "other.example"}):
+        tracking.failed(
+            there.get().pk, "Profile not found.", lasting=True, wait=None, whole_server=False
+        )
+        url = f"{URL}competitors/{row['id']}"
+        assert api.get(url).json()["fault"] == "Profile not found."
+        answer = api.patch(url, changes, format="json") if changes else api.post(f"{url}/fetch")
+        assert answer.status_code == 200, answer.content
+        assert (answer.json()["fault"], answer.json()["fetch_at"]) == ("", None)
 
 
 def test_a_batch_tells_its_progress(api: APIClient, luna: Persona) -> None:

@@ -1,5 +1,6 @@
 """Recording, reading, copies, days, spikes and corrections, below the API."""
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,3 +124,28 @@ def test_corrections_teach_about_texts_like_theirs(luna: Persona) -> None:
     assert after.engine_score == before
     same = "The station is closed on Tuesday"
     assert services.judge([same])[0].analysis.score == services.analyze(same).score
+
+
+def test_fifty_corrections_measurably_help_with_a_slang_that_no_engine_knows(luna: Persona) -> None:
+    praise = ("is bonkers", "goes feral", "ate and left no crumbs", "is criminal", "is diabolical")
+    blame = ("is mid", "is cooked", "fell off", "is a flop era", "is for the bin")
+    subjects = ("drop", "remix", "hook", "bridge", "intro", "outro", "verse", "bass", "beat", "cut")
+    texts = [
+        (f"{start} the {subject} {said}", label)
+        for label, sayings in (("positive", praise), ("negative", blame))
+        for said in sayings
+        for subject in subjects
+        for start in ("honestly", "ngl")
+    ]
+    random.Random(3).shuffle(texts)
+    taught, unseen = texts[:50], texts[50:]
+
+    def right() -> float:
+        said = services.judge([text for text, _ in unseen])
+        found = [each.analysis.label.removeprefix("very_") for each in said]
+        return sum(a == b for a, (_, b) in zip(found, unseen, strict=True)) / len(unseen)
+
+    before = right()
+    for text, label in taught:
+        services.correct(text=text, label=label, by=None)
+    assert right() >= before + 0.1

@@ -4,7 +4,9 @@ training texts push it.
     python tools/lexicon/learn.py DATA [--out apps/sentiment/engines/data/learned_valence.tsv]
 
 DATA holds `semeval2017_4A_tweeteval_sentiment`, `goemotions` and `uci_sentences`, each with a
-train.jsonl of `text` and `label`. Needs numpy and scipy (requirements.txt beside this).
+train.jsonl of `text` and `label`. Texts of any NAME/val.jsonl beside them are left out, whatever
+file they stand in: figures on those files are figures on unseen texts. Needs numpy and scipy
+(requirements.txt beside this).
 
 The rules read every text, so a word behind "not" or before "but" counts as they weigh it. The moods
 are then the weights of an ordinal logistic regression with thresholds even around zero, under an
@@ -27,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from apps.sentiment.engines import clauses, grammar, lexicon  # noqa: E402
 from apps.sentiment.engines.tokens import WORD, tokenize  # noqa: E402
+from training.data import held_out, key, raw  # noqa: E402
 
 AT_LEAST = 12
 KEEP_FROM = 0.4
@@ -61,13 +64,14 @@ def polarity(labels: list[str]) -> str | None:
 
 def rows(data: Path) -> list[tuple[str, str, str]]:
     """Source, text and one of three labels."""
+    never = held_out(data)
     found = []
     for source in ("semeval2017_4A_tweeteval_sentiment", "goemotions", "uci_sentences"):
         with (data / source / "train.jsonl").open() as file:
             for line in file:
                 row = json.loads(line)
                 label = row["label"] if isinstance(row["label"], str) else polarity(row["label"])
-                if label:
+                if label and key(raw(row["text"])) not in never:
                     found.append((source, row["text"], label))
     return found
 

@@ -28,14 +28,14 @@ from apps.scheduling.publishers.base import (
     Posted,
     PublishError,
     Receipt,
-    Reply,
     Safety,
     Temporary,
     VideoLimits,
     count_of,
     need_id,
 )
-from apps.scheduling.publishers.calling import Flow, moment_of, upload_seconds, within
+from apps.scheduling.publishers.bluesky_public import PublicBluesky, reply_of
+from apps.scheduling.publishers.calling import Flow, upload_seconds, within
 from apps.scheduling.publishers.media import MP4
 from apps.scheduling.publishers.setup import Setup
 from apps.scheduling.publishers.tid import new_tid
@@ -51,7 +51,7 @@ LOOK_UP_SECONDS = 5
 NO_ANSWER = frozenset({"unreachable", "timeout", "connection_lost", "rate_limited"})
 
 
-class Bluesky(XrpcPublisher):
+class Bluesky(XrpcPublisher, PublicBluesky):
     """Keyed by the record's own key: putRecord with the same record changes nothing."""
 
     label: ClassVar[str] = "Bluesky"
@@ -195,7 +195,7 @@ class Bluesky(XrpcPublisher):
         if not isinstance(post, dict):
             self.malformed("it does not show our post")
         listed = replies if isinstance(replies, list) else []
-        found = [_reply(within(each, "post")) for each in listed[:MOST_REPLIES]]
+        found = [reply_of(within(each, "post")) for each in listed[:MOST_REPLIES]]
         return Echo(
             likes=count_of(post.get("likeCount")),
             comments=count_of(post.get("replyCount")),
@@ -335,16 +335,3 @@ class Bluesky(XrpcPublisher):
     def _is_public_network(self, account: Account) -> bool:
         host = urlsplit(self.server(account)).hostname or ""
         return host == "bsky.social" or host.endswith(".bsky.network")
-
-
-def _reply(post: Any) -> Reply | None:
-    """A reply as the network shows it; None where it is hidden or nonsense."""
-    uri, text = within(post, "uri"), within(post, "record", "text")
-    if not isinstance(uri, str) or not uri.startswith("at://") or not isinstance(text, str):
-        return None
-    return Reply(
-        remote_id=uri[:500],
-        text=text,
-        author=str(within(post, "author", "handle") or "")[:200],
-        written_at=moment_of(within(post, "indexedAt")),
-    )

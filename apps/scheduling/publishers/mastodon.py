@@ -27,7 +27,6 @@ from apps.scheduling.publishers.base import (
     Permanent,
     Posted,
     Receipt,
-    Reply,
     Safety,
     Temporary,
     VideoLimits,
@@ -42,6 +41,7 @@ from apps.scheduling.publishers.calling import (
     within,
 )
 from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Client, Connecting, Way
+from apps.scheduling.publishers.mastodon_public import PublicMastodon, reply_of
 from apps.scheduling.publishers.media import MP4_AND_MOV
 from apps.scheduling.publishers.setup import Setup
 
@@ -54,7 +54,7 @@ MOST_REPLIES = 200
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
-class Mastodon(Connecting):
+class Mastodon(Connecting, PublicMastodon):
     """Listable: what an unanswered call left behind is found among the account's own posts."""
 
     label: ClassVar[str] = "Mastodon"
@@ -249,7 +249,7 @@ class Mastodon(Connecting):
         context = self._get(account, f"/api/v1/statuses/{number}/context")
         below = within(context, "descendants")
         listed = below if isinstance(below, list) else []
-        found = [_reply(each) for each in listed[:MOST_REPLIES]]
+        found = [reply_of(each) for each in listed[:MOST_REPLIES]]
         return Echo(
             likes=count_of(status.get("favourites_count")),
             comments=count_of(status.get("replies_count")),
@@ -370,18 +370,3 @@ def _skew(response: httpx.Response) -> timedelta:
         return told - datetime.now(UTC)
     except (ValueError, TypeError):
         return timedelta()
-
-
-def _reply(status: Any) -> Reply | None:
-    """A reply as the server shows it; None where it says nothing readable."""
-    name = within(status, "uri") or within(status, "url")
-    content = within(status, "content")
-    if not isinstance(name, str) or not name or not isinstance(content, str):
-        return None
-    return Reply(
-        # An address: numbers are each server's own.
-        remote_id=name[:500],
-        text=mastodon_text.plain(content),
-        author=str(within(status, "account", "acct") or "")[:200],
-        written_at=moment_of(within(status, "created_at")),
-    )

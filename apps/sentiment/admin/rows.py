@@ -8,12 +8,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from apps.core.admin.base import ReadOnlyAdmin, StudioAdmin, acting
 from apps.core.shown import badge, when
-from apps.sentiment import services
+from apps.sentiment import services, tracking
 from apps.sentiment.admin import pages
 from apps.sentiment.admin.shown import mood
 from apps.sentiment.models import Batch, Comment, Competitor, Engagement, Reading, Spike, Watch
@@ -102,9 +103,45 @@ class ReadingAdmin(ReadOnlyAdmin):
 class CompetitorAdmin(StudioAdmin):
     """Public accounts that are compared with ours."""
 
-    list_display = ("name", "network", "handle", "followers", "is_active")
+    list_display = ("name", "network", "handle", "followers", "comes", "fetched", "is_active")
     list_filter = ("network", "is_active")
     search_fields = ("name", "handle")
+    actions = ("fetch_selected",)
+    readonly_fields = ("comes", "fault", "fetched", "next_turn")
+
+    def save_model(self, request: HttpRequest, obj: Competitor, form: Any, change: Any) -> None:
+        super().save_model(request, obj, form, change)
+        services.fetch_soon(obj)
+
+    @admin.action(description="Fetch at the next tick", permissions=["change"])
+    def fetch_selected(self, request: HttpRequest, queryset: QuerySet[Competitor]) -> None:
+        """Have these fetched anew, whatever failed before."""
+        rows = [row for row in queryset if row.network in tracking.FETCHED and row.is_active]
+        for row in rows:
+            services.fetch_soon(row)
+        others = [row for row in queryset if row not in rows]
+        skipped = [
+            f"{row} is inactive." if not row.is_active else f"{row}: {row.network} is imported."
+            for row in others
+        ]
+        done = f"{len(rows)} will be fetched within two minutes." if rows else ""
+        self.say_skipped(request, done, skipped)
+
+    @display(description="Comments come")
+    def comes(self, row: Competitor) -> Any:
+        if row.network not in tracking.FETCHED:
+            return badge("quiet", "by import")
+        if row.fault:
+            return format_html("{} {}", badge("bad", "Failing"), row.fault)
+        return badge("good", "by themselves") if row.fetched_at else badge("quiet", "soon")
+
+    @display(description="Fetched", ordering="fetched_at")
+    def fetched(self, row: Competitor) -> Any:
+        return when(row.fetched_at)
+
+    @display(description="Next turn")
+    def next_turn(self, row: Competitor) -> Any:
+        return when(row.fetch_at)
 
 
 @admin.register(Engagement)

@@ -151,17 +151,38 @@ class CompetitorSerializer(StrictModel):
             "server",
             "followers",
             "is_active",
+            "fetched_at",
+            "fetch_at",
+            "fault",
             "created_at",
         )
-        read_only_fields = ("id", "created_at")
+        read_only_fields = ("id", "fetched_at", "fetch_at", "fault", "created_at")
 
 
+@extend_schema_view(fetch=extend_schema(request=None, responses=CompetitorSerializer))
 class CompetitorViewSet(Kept):
     """Tracked public accounts."""
 
     queryset = Competitor.objects.all()
     serializer_class = CompetitorSerializer
     filterset_fields = ("network", "is_active")
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        super().perform_update(serializer)
+        row: Any = serializer.instance
+        services.fetch_soon(row)
+        row.refresh_from_db()
+
+    @action(detail=True, methods=["post"])
+    def fetch(self, request: Request, pk: str) -> Response:
+        """Fetch it at the next tick, anew and whatever failed before.
+
+        What its network does not show to anybody comes in by import.
+        """
+        row = self.get_object()
+        services.fetch_soon(row)
+        row.refresh_from_db()
+        return Response(self.get_serializer(row).data)
 
 
 class WatchSerializer(StrictModel):

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -9,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from apps.sentiment.engines.base import (
     EMOTIONS,
@@ -22,14 +21,16 @@ from apps.sentiment.engines.base import (
     Evidence,
     label_for,
 )
-from apps.sentiment.engines.network import WEIGHTS, BadWeights, Floats, Network, Read
+from apps.sentiment.engines.network import WEIGHTS, BadWeights, Network, Read
 from apps.sentiment.engines.rules import RuleEngine
 
 log = logging.getLogger(__name__)
-NAME, VERSION = "blend", "1"
+NAME, VERSION = "blend", "2"
 # Texts whose analyses are kept, by digest; comments repeat ("nice", "first", emoji).
 KEPT = 4_096
 MOST_EVIDENCE = 40
+# Whose opinion counts is grammar, which the rules know and the network saw too seldom.
+OTHERS, OTHERS_WEIGHT = "the opinion of others", 0.8
 LEAST_PART, ABOVE_USUAL = 0.05, 1.3
 # Read together, so that memory stays flat however many texts are asked about.
 CHUNK = 512
@@ -112,46 +113,50 @@ class BlendEngine:
         return all(knows(word) for word in _WORDS.findall(text[:_WORDS_READ].lower()))
 
     def _weigh(self, text: str, rules: Analysis, read: Read) -> Analysis:
-        chances, decided = self._sides(rules, read)
+        # Plain numbers: for a handful of them numpy costs ten times the arithmetic.
+        logits: list[float] = read.logits.tolist()
+        said = {name: logits[columns] for name, columns in self._columns.items()}
+        chances, decided = self._sides(rules, said)
         score = self._score(rules, read, chances, decided)
         label = label_for(score)
-        confidence = float(chances[decided])
+        confidence = chances[decided]
         return replace(
             rules,
             score=score,
             label=label,
             confidence=round(confidence, 3),
             abstained=confidence < self._fit["unsure_below"],
-            intent=self._intent(rules, read),
+            intent=self._intent(rules, said["intents"]),
             engine=self.name,
             version=VERSION,
-            probabilities=(float(chances[0]), float(chances[1]), float(chances[2])),
-            emotions=self._emotions(rules, read),
+            probabilities=(chances[0], chances[1], chances[2]),
+            emotions=self._emotions(rules, said["emotions"]),
             evidence=_evidence(text, rules, read),
         )
 
-    def _logits(self, read: Read, head: str) -> Floats:
-        return read.logits[self._columns[head]]
-
-    def _sides(self, rules: Analysis, read: Read) -> tuple[Floats, int]:
+    def _sides(self, rules: Analysis, said: dict[str, list[float]]) -> tuple[list[float], int]:
         """The calibrated chances of negative, neutral and positive, and which of them it is."""
         fit = self._fit["alone" if self._alone else "sides"]
-        views = np.stack(
-            [
-                _log_softmax(self._logits(read, "three")),
-                _log_softmax(self._logits(read, "polarity")),
-                np.log(np.clip(np.array(rules.probabilities), 0.01, 1.0)),
-            ]
+        views = (
+            _log_softmax(said["three"]),
+            _log_softmax(said["polarity"]),
+            [math.log(min(max(chance, 0.01), 1.0)) for chance in rules.probabilities],
         )
-        z = np.array(fit["weights"]) @ views + np.array(fit["bias"])
-        chances = np.exp(_log_softmax(z))
-        return chances, int(np.argmax(z + np.array(fit["decide"])))
+        weights = fit["weights"]
+        if not self._alone and any(OTHERS in each.reason for each in rules.evidence):
+            weights = [*weights[:2], max(weights[2], OTHERS_WEIGHT)]
+        z = [
+            bias + sum(w * view[side] for w, view in zip(weights, views, strict=True))
+            for side, bias in enumerate(fit["bias"])
+        ]
+        chances = [math.exp(each) for each in _log_softmax(z)]
+        leaning = [each + more for each, more in zip(z, fit["decide"], strict=True)]
+        return chances, leaning.index(max(leaning))
 
-    def _score(self, rules: Analysis, read: Read, chances: Floats, decided: int) -> float:
+    def _score(self, rules: Analysis, read: Read, chances: list[float], decided: int) -> float:
         fit = self._fit["score"]
-        mood = float(np.interp(read.mood, fit["moods"], fit["scores"]))
-        lean = float(chances[2] - chances[0])
-        score = fit["mood"] * mood + fit["lean"] * lean
+        score: float = fit["mood"] * _between(read.mood, fit["moods"], fit["scores"])
+        score += fit["lean"] * (chances[2] - chances[0])
         if not self._alone:
             score += fit["rules"] * rules.score
         # The side is decided by the chances; the score says how strongly, within that side.
@@ -159,39 +164,52 @@ class BlendEngine:
             score = max(-0.999 * NEUTRAL_UP_TO, min(0.999 * NEUTRAL_UP_TO, score))
         else:
             side = 1 if decided == 2 else -1
-            strength = max(NEUTRAL_UP_TO, min(1.0, side * score))
             very = fit["very_positive" if side > 0 else "very_negative"]
-            strength = float(
-                np.interp(strength, [NEUTRAL_UP_TO, very, 1.0], [NEUTRAL_UP_TO, PLAIN_UP_TO, 1.0])
+            strength = _between(
+                side * score, (NEUTRAL_UP_TO, very, 1.0), (NEUTRAL_UP_TO, PLAIN_UP_TO, 1.0)
             )
             score = side * strength
-        return round(float(score), 4)
+        return round(score, 4)
 
-    def _emotions(self, rules: Analysis, read: Read) -> dict[str, float]:
-        least = self._fit["emotions"]
+    def _emotions(self, rules: Analysis, logits: list[float]) -> dict[str, float]:
+        least, words = self._fit["emotions"], self._fit.get("words", EMOTIONS)
         found = {}
-        for name, logit in zip(EMOTIONS, self._logits(read, "emotions").tolist(), strict=True):
-            seen = 0.0 if self._alone else rules.emotions.get(name, 0.0)
-            strength = 1 / (1 + float(np.exp(-logit)))
-            # The network infers what no word says; a word that says it is enough by itself.
+        for name, logit in zip(EMOTIONS, logits, strict=True):
+            worded = name in words and not self._alone
+            seen = rules.emotions.get(name, 0.0) if worded else 0.0
+            strength = 1 / (1 + math.exp(-logit))
+            # The network infers what no word says; where words are right by themselves, one is
+            # enough.
             if seen or strength >= least[name]:
                 found[name] = round(max(strength, seen), 3)
         return found
 
-    def _intent(self, rules: Analysis, read: Read) -> str:
-        views = _log_softmax(self._logits(read, "intents"))
+    def _intent(self, rules: Analysis, logits: list[float]) -> str:
+        views = _log_softmax(logits)
         if not self._alone:
             views[INTENTS.index(rules.intent)] += self._fit["intents"]["rules"]
-        return INTENTS[int(np.argmax(views))]
+        return INTENTS[views.index(max(views))]
 
 
 def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _log_softmax(logits: Floats) -> Floats:
-    away = logits - logits.max()
-    return np.asarray(away - np.log(np.exp(away).sum()))
+def _log_softmax(logits: Sequence[float]) -> list[float]:
+    most = max(logits)
+    total = math.log(sum(math.exp(each - most) for each in logits))
+    return [each - most - total for each in logits]
+
+
+def _between(value: float, places: Sequence[float], heights: Sequence[float]) -> float:
+    """The height at a value between places in rising order; beyond them the nearest one's."""
+    if value <= places[0]:
+        return heights[0]
+    for at in range(1, len(places)):
+        if value <= places[at]:
+            share = (value - places[at - 1]) / (places[at] - places[at - 1])
+            return heights[at - 1] + share * (heights[at] - heights[at - 1])
+    return heights[-1]
 
 
 def _evidence(text: str, rules: Analysis, read: Read) -> tuple[Evidence, ...]:

@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand
 from apps.sentiment import services
 
 TOGETHER = 256
-LONGEST_LINE = 1_000_000
+# A text of a million letters is read; a file without line ends is not.
+LONGEST_LINE = 10_000_000
 
 
 class Command(BaseCommand):
@@ -60,17 +61,19 @@ def _chunks(stream: IO[str]) -> Iterator[list[str]]:
 
 def _answers(chunk: list[str], *, evidence: bool) -> Iterator[dict[str, Any]]:
     texts: list[str | None] = []
+    long = f"This line is longer than {LONGEST_LINE:,} characters."
     for line in chunk:
         try:
-            row = json.loads(line) if len(line) <= LONGEST_LINE else None
+            row = json.loads(line) if len(line) <= LONGEST_LINE else line
         except (ValueError, RecursionError):
             row = None
         text = row.get("text") if isinstance(row, dict) else None
         texts.append(text if isinstance(text, str) else None)
     found = iter(services.analyze_many([text for text in texts if text is not None]))
-    for text in texts:
+    for line, text in zip(chunk, texts, strict=True):
         if text is None:
-            yield {"error": 'This line is not {"text": "..."}.'}
+            short = len(line) <= LONGEST_LINE
+            yield {"error": 'This line is not {"text": "..."}.' if short else long}
             continue
         answer = asdict(next(found))
         answer["probabilities"] = [round(each, 4) for each in answer["probabilities"]]
