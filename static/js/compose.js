@@ -100,5 +100,9 @@ if (form?.querySelector("[data-account]")) {
     true,
   );
   document.getElementById("add-part")?.addEventListener("click", addPart);
+  // Chosen before this was loaded, or kept by the browser when it came back to the page.
+  for (const input of form.querySelectorAll('input[type="file"]')) {
+    if (input.files.length) askAlts(input);
+  }
   check();
 }

@@ -211,7 +211,7 @@ def _with(part: int, change: Callable[[str], str]) -> str:
         (lambda: _signed() + ".x", False),
         (lambda: _signed().partition(".")[0], False),
         (lambda: "", False),
-        (lambda: "ü.\ud800.x", False),
+        (lambda: "ü.ü.x", False),
     ],
 )
 def test_a_bent_token_is_refused(make: Callable[[], str], good: bool) -> None:
