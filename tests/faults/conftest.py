@@ -47,8 +47,6 @@ def house(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterato
     for name in (
         "core.migrations.0002_periodic_tasks",
         "scheduling.migrations.0002_periodic_tasks",
-        "scheduling.migrations.0004_series_task",
-        "scheduling.migrations.0006_queue_task",
         "chat.migrations.0002_periodic_tasks",
     ):
         importlib.import_module(f"apps.{name}").add(apps, None)

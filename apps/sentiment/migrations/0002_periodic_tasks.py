@@ -15,6 +15,13 @@ TASKS = [
         300,
         "Tells people, and holds a persona whose watch says so.",
     ),
+    (
+        "Fetch competitors",
+        "fetch_competitors",
+        120,
+        "Fetches posts and comments of tracked competitors on Bluesky and Mastodon (each every "
+        "3 hours).",
+    ),
 ]
 
 
