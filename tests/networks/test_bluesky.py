@@ -281,7 +281,11 @@ def test_a_scheduled_post_goes_the_whole_way(
     assert there["value"]["text"] == "Good morning 🌫️\n\nhttps://example.com/fog\n\n#lisbon"
     (image,) = there["value"]["embed"]["images"]
     assert image["alt"] == "Fog over the river"
-    assert repository.blob(image["image"]["ref"]["$link"]) == content
+    kept = repository.blob(image["image"]["ref"]["$link"])
+    # The same picture, now marked as made with AI.
+    assert b"trainedAlgorithmicMedia" in kept and b"trainedAlgorithmicMedia" not in content
+    seen, given = (Image.open(io.BytesIO(each)).tobytes() for each in (kept, content))
+    assert seen == given
     account.refresh_from_db()
     assert account.status == SocialAccount.Status.WORKING
     assert account.credentials.open()["access_jwt"]

@@ -3,6 +3,7 @@
 import dataclasses
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_a_post_with_everything_is_there_once_though_sent_twice(account: Account
 
 
 def test_testing_says_who_we_are(account: Account) -> None:
-    identity = Nostr().test(account)
+    with closing(Nostr()) as nostr:
+        identity = nostr.test(account)
     assert identity.handle.startswith("npub1")
     assert identity.facts["relays"] == [account.credentials["relays"]]
 
