@@ -91,9 +91,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was not tried because something is not installed here is named, never only counted."""
-    reasons = {str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", ())
-               if isinstance(report.longrepr, tuple)}  # fmt: skip
-    for reason in sorted(reasons):
+    skipped = terminalreporter.stats.get("skipped", ())
+    for reason in sorted({str(report.longrepr[-1]) for report in skipped}):
         if "not installed" in reason or "could not import" in reason:
             terminalreporter.write_line(f"NOT TRIED: {reason}", yellow=True, bold=True)
 

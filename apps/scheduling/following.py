@@ -1,6 +1,8 @@
 """What became of posts that went out: likes, shares and replies, asked for ever more rarely."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.db.models import Q
@@ -9,7 +11,7 @@ from django.utils import timezone
 from apps.scheduling import composing, removing
 from apps.scheduling.models import Delivery, Measurement, SocialAccount
 from apps.scheduling.networks import publishers
-from apps.scheduling.publishers.base import Echo, PublishError
+from apps.scheduling.publishers.base import Echo, PublishError, Reply
 from apps.sentiment import services as sentiment
 
 log = structlog.get_logger(__name__)
@@ -97,16 +99,23 @@ def _keep(delivery: Delivery, echo: Echo) -> None:
     if echo.replies:
         sentiment.record_comments(
             persona_id=account.persona_id,
-            comments=[
-                sentiment.Written(
-                    network=account.network,
-                    remote_id=each.remote_id,
-                    text=each.text,
-                    author=each.author,
-                    written_at=each.written_at,
-                    post=post.pk,
-                )
-                for each in echo.replies
-                if each.text.strip()
-            ],
+            comments=as_comments(account.network, echo.replies, post=post.pk),
         )
+
+
+def as_comments(
+    network: str, replies: Iterable[Reply], *, post: UUID | None = None
+) -> list[sentiment.Written]:
+    """Replies as comments whose mood can be read; those without words say nothing."""
+    return [
+        sentiment.Written(
+            network=network,
+            remote_id=each.remote_id,
+            text=each.text,
+            author=each.author,
+            written_at=each.written_at,
+            post=post,
+        )
+        for each in replies
+        if each.text.strip()
+    ]

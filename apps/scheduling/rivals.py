@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from apps.scheduling.following import as_comments
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import Account, Permanent, PublishError, Temporary
 from apps.scheduling.publishers.public import Profile, Public, PublicPost
@@ -115,17 +116,7 @@ def _comments(
             replies = ()
         sentiment.record_comments(
             competitor_id=rival.id,
-            comments=[
-                sentiment.Written(
-                    network=rival.network,
-                    remote_id=each.remote_id,
-                    text=each.text,
-                    author=each.author,
-                    written_at=each.written_at,
-                )
-                for each in replies
-                if each.text.strip()
-            ],
+            comments=as_comments(rival.network, replies),
         )
         _keep(rival, profile, [post])
         yield True

@@ -244,7 +244,7 @@ def test_the_end_mark_of_pg_dump() -> None:
     assert not dumper.is_complete(b"COPY x FROM stdin;\n1\n")
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
+@needs_postgres
 def test_a_pg_dump_that_dies_fails_the_backup(
     home: Home, settings: Settings, tmp_path: Path
 ) -> None:
@@ -264,7 +264,7 @@ def test_a_pg_dump_that_dies_fails_the_backup(
     assert home.shelf().names() == []
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="run with --database postgres")
+@needs_postgres
 def test_an_old_pg_dump_is_refused_by_name(home: Home, settings: Settings, tmp_path: Path) -> None:
     script = tmp_path / "pg_dump"
     script.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.1'\n")

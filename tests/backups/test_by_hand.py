@@ -19,7 +19,7 @@ from apps.backups.using import as_default, place_like, sqlite_place
 from apps.backups.verifying import verify
 from apps.scheduling.models import Delivery
 from apps.scheduling.services import hold_unfinished
-from tests.backups.conftest import Home, needs, postgres_programs
+from tests.backups.conftest import Home, needs, needs_postgres, postgres_programs
 from tests.databases import ON_POSTGRES, on_server
 from tests.settings import TESTS_POSTGRES
 from tests.studio import ROOT
@@ -37,7 +37,7 @@ def _sh(command: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(ON_POSTGRES, reason="SQLite")
+@pytest.mark.skipif(ON_POSTGRES, reason="run with --database sqlite")
 def test_the_sqlite_dump_by_python_alone(home: Home, tmp_path: Path) -> None:
     import gzip
 
@@ -50,7 +50,7 @@ def test_the_sqlite_dump_by_python_alone(home: Home, tmp_path: Path) -> None:
 
 
 @needs("sqlite3")
-@pytest.mark.skipif(ON_POSTGRES, reason="SQLite")
+@pytest.mark.skipif(ON_POSTGRES, reason="run with --database sqlite")
 def test_gunzip_into_sqlite3(home: Home, tmp_path: Path) -> None:
     made = home.back_up()
     target = tmp_path / "by-hand.sqlite3"
@@ -63,7 +63,7 @@ def test_gunzip_into_sqlite3(home: Home, tmp_path: Path) -> None:
         assert by_hand.execute(query).fetchall() == live.execute(query).fetchall()
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="PostgreSQL")
+@needs_postgres
 def test_gunzip_into_psql(home: Home) -> None:
     made = home.back_up()
     name = f"{home.place['NAME']}_by_hand"

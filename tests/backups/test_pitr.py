@@ -12,6 +12,7 @@ from pytest_django import Settings
 from apps.backups import checks, pitr, running
 from apps.core import health
 from apps.core.models import Alert
+from tests.backups.conftest import needs_postgres
 from tests.databases import ON_POSTGRES
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +57,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="PostgreSQL's log")
+@needs_postgres
 @pytest.mark.parametrize(("tool", "answer", "code", "expected"), ANSWERS)
 def test_their_word_is_taken(
     settings: Settings, says: Says, tool: str, answer: object, code: int, expected: str
