@@ -27,12 +27,18 @@ HURRIED = (
 
 @pytest.fixture
 def supervise(tmp_path: Path) -> Iterator[Supervise]:
-    """Run a supervisor over shell commands, given by name."""
+    """Run a supervisor over shell commands, given by name. They begin when its welcome was read:
+    what a part that ends at once says would otherwise come before it on a busy machine."""
     running = []
+    welcomed = tmp_path / "welcomed"
+    waits = f"until test -e {welcomed}; do sleep 0.02; done; "
 
     def start(**commands: str) -> subprocess.Popen[str]:
         plan = Plan(
-            parts=[Part(name=name, command=["sh", "-c", line]) for name, line in commands.items()],
+            parts=[
+                Part(name=name, command=["sh", "-c", waits + line])
+                for name, line in commands.items()
+            ],
             logs=str(tmp_path / "logs"),
             control=str(tmp_path / "control.sock"),
             welcome="welcome",
@@ -48,6 +54,7 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
         running.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "welcome\n"
+        welcomed.touch()
         return process
 
     yield start
@@ -78,7 +85,7 @@ def _pid_in(file: Path) -> int:
 def test_a_part_that_fails_at_once_again_and_again_backs_off_and_is_named(
     supervise: Supervise, tmp_path: Path
 ) -> None:
-    process = supervise(broken="sleep 0.3; echo no luck; exit 3")
+    process = supervise(broken="echo no luck; exit 3")
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
     log = tmp_path / "logs" / "broken.log"
@@ -93,7 +100,7 @@ def test_a_part_that_fails_at_once_again_and_again_backs_off_and_is_named(
 def test_what_a_part_started_ends_with_it(supervise: Supervise, tmp_path: Path) -> None:
     file = tmp_path / "grandchild"
     # The second start must not write the file again.
-    supervise(parent=f"test -e {file} || {{ sleep 600 & echo $! > {file}; sleep 0.2; exit 1; }}")
+    supervise(parent=f"test -e {file} || {{ sleep 600 & echo $! > {file}; exit 1; }}")
     grandchild = _pid_in(file)
     _eventually(lambda: not _alive(grandchild))
 
