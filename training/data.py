@@ -43,8 +43,12 @@ BAD = {"anger", "annoyance", "disappointment", "disapproval", "disgust", "embarr
 # fmt: on
 # The sources whose terms allow any use; SOURCES.md beside the data has the terms.
 PERMISSIVE = {TWEETS, "semeval_5point_CE", "goemotions", "tweet_acts", "uci_sentences", "emobank"}
-# How often the second stage draws a tweet of each class, and our own sentences.
-AGAIN, OWN_AGAIN = (1.2, 0.75, 0.8), 0.25
+# E-c has three emotions besides Plutchik's eight; EI-reg rates how strong four of the eight are.
+OTHERS = ("love", "optimism", "pessimism")
+RATED = ("anger", "fear", "joy", "sadness")
+FOUR = ("anger", "joy", "optimism", "sadness")
+# How often a pass draws each sentence of our own.
+OWN_TIMES = 0.9
 _SARCASM = re.compile(r"\s*#(?:sarcas\w*|irony|ironic)\b", re.IGNORECASE)
 
 
@@ -59,6 +63,10 @@ class Example:
     ordinal: list[float] | None = None
     fine: list[float] | None = None
     emotions: list[float] | None = None
+    others: list[float] | None = None
+    # How strong each of RATED is, -1 where nobody said.
+    strengths: list[float] | None = None
+    four: int | None = None
     acts: int | None = None
     irony: float | None = None
     # (which scale, value in [-1, 1])
@@ -126,6 +134,8 @@ def _tweets(folder: Path) -> Iterator[Example]:
             found[key(row["text"])] = Example(row["text"], ordinal=_steps(row["label"]))
         else:
             known.ordinal = _steps(row["label"])
+        if row["label"].startswith("very_"):
+            found[key(row["text"])].times = 2.0
     yield from found.values()
 
 
@@ -142,7 +152,7 @@ def plutchik_of(labels: list[str]) -> list[float]:
     return [float(bool(UNDER[each] & set(labels))) for each in EMOTIONS]
 
 
-def _goemotions(folder: Path) -> Iterator[Example]:
+def _goemotions(folder: Path, permissive: bool) -> Iterator[Example]:
     for row in rows(folder, "goemotions", "train"):
         labels = row["label"]
         said = polarity_of(labels)
@@ -151,19 +161,20 @@ def _goemotions(folder: Path) -> Iterator[Example]:
             text,
             polarity=_one(said) if said else None,
             fine=[float(each in labels) for each in FINE],
-            emotions=plutchik_of(labels),
-            times=0.35 if labels == ["neutral"] else 0.75,
+            # Readers of tweets see other emotions than ours under GoEmotions' labels.
+            emotions=plutchik_of(labels) if permissive else None,
+            times=0.3 if labels == ["neutral"] else 0.6,
         )
 
 
 def _small(folder: Path) -> Iterator[Example]:
     for row in rows(folder, "uci_sentences", "train"):
         said = _one(row["label"])
-        yield Example(row["text"], said, said, PLAIN[row["label"]])
+        yield Example(row["text"], said, said, PLAIN[row["label"]], times=0.75)
     for row in rows(folder, "emobank", "train"):
-        yield Example(row["text"], valence=(0, float(row["score"])), times=0.6)
+        yield Example(row["text"], valence=(0, float(row["score"])), times=0.35)
     for row in rows(folder, "tweet_acts", "train"):
-        yield Example(row["text"], acts=ACTS.index(row["label"]))
+        yield Example(row["text"], acts=ACTS.index(row["label"]), times=0.5)
 
 
 def _own(seed: int) -> Iterator[Example]:
@@ -195,50 +206,47 @@ def _own(seed: int) -> Iterator[Example]:
         yield Example(word, _one("neutral"), _one("neutral"), PLAIN["neutral"], valence=(1, 0.0))
 
 
-def _again(found: list[Example]) -> Iterator[Example]:
-    """What the first stage knew, drawn as often as the second needs it.
+def _research(folder: Path) -> Iterator[Example]:
+    """Sources for research: emotions, valence and irony of tweets, film reviews.
 
-    Plutchik's eight come from those who labelled them as such. Tweets of rare classes, and of the
-    two ends of the five points, are drawn more often than the rest.
+    SemEval-2018's files and TweetEval's emotions share tweets; each is read once, with all that any
+    of them says.
     """
-    for each in found:
-        each.emotions = None
-        if each.polarity is not None or each.fine is not None:
-            each.times *= 0.25
-        elif each.three is not None or each.ordinal is not None:
-            if each.three is not None:
-                each.times *= AGAIN[each.three.index(1.0)]
-            if each.ordinal is not None and -1 not in each.ordinal:
-                each.times *= 1.0 if 0 < sum(each.ordinal) < 4 else 2.0
-        else:
-            each.times *= 0.15
-        yield each
+    found: dict[str, Example] = {}
 
+    def known(row: dict[str, Any]) -> Example:
+        return found.setdefault(key(row["text"]), Example(row["text"]))
 
-def _full(folder: Path) -> Iterator[Example]:
-    """Sources for research: E-c's eight emotions, valence, film reviews."""
     for row in rows(folder, "semeval2018_Ec", "train"):
-        yield Example(
-            row["text"], emotions=[float(each in row["label"]) for each in EMOTIONS], times=2.0
-        )
+        each = known(row)
+        each.emotions = [float(name in row["label"]) for name in EMOTIONS]
+        each.others = [float(name in row["label"]) for name in OTHERS]
+        each.times = 1.25
+    for row in rows(folder, "semeval2018_EIreg", "train"):
+        each = known(row)
+        each.strengths = each.strengths or [-1.0] * len(RATED)
+        each.strengths[RATED.index(row["emotion"])] = float(row["intensity"])
     for row in rows(folder, "semeval2018_Vreg", "train"):
-        yield Example(row["text"], valence=(2, float(row["score"])))
+        known(row).valence = (2, float(row["score"]))
+    for row in rows(folder, "tweeteval_emotion", "train"):
+        known(row).four = FOUR.index(row["label"])
+    yield from found.values()
+    for row in rows(folder, "tweeteval_irony", "train"):
+        yield Example(row["text"], irony=float(row["label"] == "irony"), times=0.75)
     for row in rows(folder, "sst5", "train"):
-        yield Example(row["text"], None, None, _steps(row["label"]), times=0.3)
+        yield Example(row["text"], ordinal=_steps(row["label"]), times=0.5)
 
 
 def examples(folder: Path, *, permissive: bool, seed: int) -> list[Example]:
     """Everything to train on, none of it in a validation file."""
     never = held_out(folder)
-    found = [*_tweets(folder), *_goemotions(folder), *_small(folder)]
+    found = [*_tweets(folder), *_goemotions(folder, permissive), *_small(folder)]
     if not permissive:
-        found = [*_again(found), *_full(folder)]
+        found += _research(folder)
     kept = [each for each in found if key(each.text) not in never]
-    own = list(_own(seed))
-    if not permissive:
-        for each in own:
-            each.times *= OWN_AGAIN
-    kept += own
+    for each in _own(seed):
+        each.times *= OWN_TIMES
+        kept.append(each)
     random.Random(seed).shuffle(kept)
     return kept
 

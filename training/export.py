@@ -48,12 +48,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--heads", default="heads.pt", help="Of training.heads, in RUN.")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     net = trained(options.run)
     with torch.no_grad():
-        heads = torch.load(options.run / options.heads)
+        heads = torch.load(options.run / "heads.pt")
         for name in network.COLUMNS.keys() & heads.keys():
             weight, bias = heads[name]
             net.heads.weight[network.columns(name)] = weight

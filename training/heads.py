@@ -1,8 +1,7 @@
-"""Fits small heads on what the trained encoder puts out; `python -m training.heads DATA RUN`.
+"""Fits the intents on what the trained encoder puts out; `python -m training.heads DATA RUN`.
 
 The six intents are learned from our own comments (`own/intents/train.jsonl`; a third is kept for
 testing beside it) and, with less weight, from GoEmotions' comments whose labels imply one.
-`--research` also fits Plutchik's eight on SemEval-2018 E-c, whose terms are for research.
 """
 
 import argparse
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from apps.sentiment.engines.base import EMOTIONS, INTENTS
+from apps.sentiment.engines.base import INTENTS
 from training import data, network
 from training.export import trained
 from training.train import encode, padded
@@ -24,10 +23,9 @@ WEAK, MOST_WEAK = 0.15, 300
 
 
 def gold(split: str) -> list[tuple[str, str]]:
-    """Our comments whose two labels agree."""
+    """Our comments, each with what at least two of its three labels say."""
     lines = (GOLD / f"{split}.jsonl").read_text(encoding="utf-8").split("\n")
-    rows = [json.loads(line) for line in lines if line]
-    return [(row["text"], row["label"]) for row in rows if row["label"] == row["second"]]
+    return [(row["text"], row["label"]) for row in map(json.loads, filter(None, lines))]
 
 
 def weak(folder: Path) -> list[tuple[str, str]]:
@@ -67,10 +65,8 @@ def pooled(net: network.Network, texts: list[str], run: Path) -> Tensor:
     return found
 
 
-def fitted(
-    x: Tensor, y: Tensor, weights: Tensor, penalty: float, single: bool
-) -> tuple[Tensor, Tensor]:
-    """A linear layer: softmax over classes, or each label alone."""
+def fitted(x: Tensor, y: Tensor, weights: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """A linear layer under a softmax over classes."""
     mean, scale = x.mean(0), x.std(0) + 1e-6
     x = (x - mean) / scale
     layer = torch.nn.Linear(x.shape[1], y.shape[1])
@@ -81,10 +77,7 @@ def fitted(
     def closure() -> Tensor:
         optimizer.zero_grad()
         said = layer(x)
-        if single:
-            each = -(y * F.log_softmax(said, -1)).sum(1)
-        else:
-            each = F.binary_cross_entropy_with_logits(said, y, reduction="none").sum(1)
+        each = -(y * F.log_softmax(said, -1)).sum(1)
         loss = (weights * each).sum() / weights.sum() + penalty * (layer.weight**2).sum()
         loss.backward()
         return loss
@@ -94,35 +87,10 @@ def fitted(
     return weight, layer.bias.detach() - weight @ mean
 
 
-def emotions(net: network.Network, folder: Path, run: Path) -> dict[str, object]:
-    """Plutchik's eight from E-c's training tweets: the layer, and what it says of unseen folds."""
-    never = data.held_out(folder)
-    found = data.rows(folder, "semeval2018_Ec", "train")
-    rows = [row for row in found if data.key(row["text"]) not in never]
-    x = pooled(net, [row["text"] for row in rows], run)
-    y = torch.tensor([[float(name in row["label"]) for name in EMOTIONS] for row in rows])
-    folds = torch.arange(len(rows)) % 5
-    best: tuple[float, float, Tensor] = (-1.0, 0.0, torch.zeros(0))
-    for penalty in (1e-3, 3e-3, 1e-2):
-        unseen = torch.zeros(len(rows), len(EMOTIONS))
-        for fold in range(5):
-            out = folds == fold
-            weight, bias = fitted(x[~out], y[~out], torch.ones(int((~out).sum())), penalty, False)
-            unseen[out] = x[out] @ weight.T + bias
-        said = (unseen > -0.6).float()
-        f1 = (2 * (said * y).sum(0) / (said.sum(0) + y.sum(0))).mean()
-        print(f"emotions, penalty {penalty}: macro-F1 {float(f1):.3f} of five folds")
-        best = max(best, (float(f1), penalty, unseen), key=lambda each: each[0])
-    layer = fitted(x, y, torch.ones(len(rows)), best[1], single=False)
-    # In the order of the rows, so that the fit can weigh rules and network on the same texts.
-    return {"emotions": layer, "emotions_unseen": best[2], "emotions_texts": rows}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--research", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(1)
     net = trained(options.run)
@@ -138,16 +106,13 @@ def main() -> None:
         unseen = torch.zeros(len(own), len(INTENTS))
         for fold in range(5):
             out = torch.tensor([each == fold for each in folds] + [False] * len(weaker))
-            weight, bias = fitted(x[~out], y[~out], weights[~out], penalty, single=True)
+            weight, bias = fitted(x[~out], y[~out], weights[~out], penalty)
             unseen[out[: len(own)]] = x[out] @ weight.T + bias
         right = float((unseen.argmax(1) == y[: len(own)].argmax(1)).float().mean())
         print(f"intents, penalty {penalty}: {right:.3f} of five folds right")
         best = max(best, (right, penalty, unseen), key=lambda each: each[0])
-    weight, bias = fitted(x, y, weights, best[1], single=True)
-    state = {"intents": (weight, bias), "unseen": best[2]}
-    if options.research:
-        state |= emotions(net, options.data, options.run)
-    torch.save(state, options.run / ("research.pt" if options.research else "heads.pt"))
+    weight, bias = fitted(x, y, weights, best[1])
+    torch.save({"intents": (weight, bias), "unseen": best[2]}, options.run / "heads.pt")
 
 
 if __name__ == "__main__":

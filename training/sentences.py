@@ -71,6 +71,10 @@ later often usually sometimes about around toward into from with without recipe 
 chapter album track guitar piano drums microphone lens tripod lipstick serum moisturiser foundation
 mascara jeans dress size medium large left right up down north south east west""".split()
 
+# What a thing can be without being good or bad.
+SORTS = """public local wooden electric french german spanish japanese digital annual weekly blue red round
+regional domestic european mexican korean plastic metal square rented borrowed afternoon winter""".split()
+
 _SLOT = re.compile(r"\bT\b")
 
 
@@ -203,6 +207,13 @@ class Writer:
             f"|I used to find it {other}, but not any more. It's {word}"
             f"|back then I felt the {t} was {other}, but today I feel it is {word}"
             f"|it is {word} now, but years ago I felt it was {other}"
+            f"|I once {once} the {t}, although now I find it {word}"
+            f"|I {now} them, although I once thought they were {other}"
+            f"|I am sure the {t} is {word}, though in the past I was sure it was {other}"
+            f"|I {now} it, but earlier I would {wont} it"
+            f"|we used to call it {other}, even though now we call it {word}"
+            f"|I find the {t} {word}, but I used to find it {other}"
+            f"|I {now} you, although there was a time when I {once} you"
         )
         return text, side
 
@@ -230,6 +241,12 @@ class Writer:
             f"|you find this {t} {other}? I find it {word}"
             f"|I consider the {t} {word} but {who} {say} it is {other}"
             f"|{who} called the {t} {other} and I disagree, it is {word}"
+            f"|I was told you were {other}, I find you {word}"
+            f"|I find you {word}, I was told you were {other}"
+            f"|I call you {word}, but {who} call you {other}"
+            f"|{who} call you {other}, but I call you {word}"
+            f"|{who} {theirs} you. I {mine} you"
+            f"|I {mine} you, though {who} {theirs} you"
         )
         return text, side
 
@@ -250,17 +267,32 @@ class Writer:
 
     def neutral(self) -> tuple[str, int]:
         kind = self.rng.random()
-        if kind < 0.45:
+        if kind < 0.3:
             return _SLOT.sub(self._thing(), self.one(NEUTRAL_STATES)), 0
-        if kind < 0.7:
+        if kind < 0.5:
             return self.one(NEUTRAL_WORDS), 0
-        if kind < 0.85:
+        if kind < 0.6:
             a, b = self.rng.sample(PEOPLE, 2)
             text = f"I am {_article(a)} {a} {self.one('man|woman|person|student|teacher|guy')}"
             if self.rng.random() < 0.5:
                 text = f"{self.one('she|he|my neighbour|my friend')} is {_article(b)} {b} {self.one('woman|man|person|doctor|nurse')}"
             return text, 0
         t = self._thing()
+        if kind < 0.94:
+            # No opinion is none either where it is denied, asked for, or both.
+            sort, saw = self.one(SORTS), self.one("see|notice|find|hear about|look at")
+            answer = self.one("yes|yes.|Yes!|no|no.|No!|nope|yep")
+            return (
+                self.one(
+                    f"the {t} {self.one(NEG_BE)} {sort}|not {_article(sort)} {sort} {t}"
+                    f"|that {self.one(NEG_BE)} {_article(sort)} {sort} {t}|I didn't {saw} the {t}"
+                    f"|we don't {saw} this {t}|there is no {sort} {t} here"
+                    f"|I don't believe this was {_article(sort)} {sort} {t}"
+                    f"|is this {_article(sort)} {sort} {t}? {answer}|did we {saw} the {t}? {answer}"
+                    f"|would I call the {t} {sort}? {answer}|was that {t} {sort}? {answer}"
+                ),
+                0,
+            )
         return (
             self.one(
                 f"where did you buy the {t}?|what {t} is that?|when does the {t} start?|how much is the {t}?"
@@ -302,14 +334,14 @@ class Writer:
         )
 
     KINDS = (
-        ("negated", 5),
+        ("negated", 7),
         ("taken_back", 3),
         ("answered", 5),
         ("contrast", 2),
-        ("changed", 5),
-        ("opinion", 5),
+        ("changed", 6),
+        ("opinion", 6),
         ("plain", 3),
-        ("neutral", 5),
+        ("neutral", 8),
         ("wish", 2),
     )
 

@@ -52,11 +52,8 @@ def _of_set(name: str, rows: list[Any], said: list[Analysis]) -> Iterator[Figure
         told = [pair for pair, each in zip(pairs, said, strict=True) if not each.abstained]
         yield Figure(name, "answered", len(told) / len(pairs), math.nan, math.nan, len(pairs))
     if known and known <= set(INTENTS):
-        # Where two people labelled, what they disagree on has no answer.
         meant: list[tuple[Any, Any]] = [
-            (row["label"], each.intent)
-            for row, each in zip(rows, said, strict=True)
-            if row.get("second", row["label"]) == row["label"]
+            (gold, each.intent) for gold, each in zip(labels, said, strict=True)
         ]
         yield _figure(name, "intents macro-F1", meant, macro_f1)
         complaints = [(gold == "complaint", found == "complaint") for gold, found in meant]
@@ -102,7 +99,9 @@ _NAMED = {
 
 
 def _named(analysis: Analysis) -> str:
-    """The strongest of TweetEval's four emotions in an answer; empty where none is told."""
+    """The foremost of TweetEval's four emotions in an answer; empty where none is told."""
+    if analysis.foremost:
+        return analysis.foremost
     strengths = {
         name: max(analysis.emotions.get(each, 0.0) for each in ours)
         for name, ours in _NAMED.items()

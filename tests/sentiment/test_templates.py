@@ -14,11 +14,13 @@ bad terrible awful horrible boring ugly poor disappointing nasty dreadful
 """
 GOOD, BAD = (line.split() for line in ADJECTIVES.strip().splitlines())
 THINGS = ["food", "service", "flight", "video", "song", "hotel"]
+SORTS = ["private", "American", "commercial", "Italian", "British", "international"]
 LIKE = ["love", "like", "enjoy", "admire", "appreciate"]
 DISLIKE = ["hate", "dislike", "despise", "regret", "dread"]
 
 # Kind: the templates with what they must read as. G and B stand for a good and a bad word, T for
-# a thing, L and D for verbs of liking and disliking. "not -" is anything but negative.
+# a thing, U for what says neither, L and D for verbs of liking and disliking. "not -" is anything
+# but negative, "0" is neutral.
 KINDS: dict[str, list[tuple[str, str]]] = {
     "negated": [
         ("The T isn't G.", "-"),
@@ -52,6 +54,8 @@ KINDS: dict[str, list[tuple[str, str]]] = {
         ("In the past I thought the T was B, but now it is G.", "+"),
         ("I used to D this T, now I L it.", "+"),
         ("I used to L this T, but now I D it.", "-"),
+        ("I L this T, although in the past I would D it.", "+"),
+        ("I think the T is B, but in the past I thought it was G.", "-"),
     ],
     "whose opinion": [
         ("Some people think the T is G, but I think it is B.", "-"),
@@ -60,8 +64,15 @@ KINDS: dict[str, list[tuple[str, str]]] = {
         ("My parents L the T, but I D it.", "-"),
         ("I L the T, but my friends D it.", "+"),
     ],
+    "no opinion": [
+        ("This was a U T.", "0"),
+        ("The T isn't U.", "0"),
+        ("It was not a U T.", "0"),
+        ("Do I think this is a U T? No.", "0"),
+        ("Was the T U? Yes.", "0"),
+    ],
 }
-WORDS = {"G": GOOD, "B": BAD, "T": THINGS, "L": LIKE, "D": DISLIKE}
+WORDS = {"G": GOOD, "B": BAD, "T": THINGS, "U": SORTS, "L": LIKE, "D": DISLIKE}
 
 
 def filled(template: str) -> Iterator[str]:
@@ -79,6 +90,8 @@ def right(label: str, wanted: str) -> bool:
     """Whether a label is what a template must read as."""
     if wanted == "not -":
         return not label.endswith("negative")
+    if wanted == "0":
+        return label == "neutral"
     return label.endswith("positive" if wanted == "+" else "negative")
 
 

@@ -19,6 +19,8 @@ EMOTIONS = (
     "anticipation",
 )
 INTENTS = ("question", "appreciation", "complaint", "recommendation", "praise", "statement")
+# Which of these a text is foremost, where somebody must choose one (TweetEval's four).
+FOREMOST = ("anger", "joy", "optimism", "sadness")
 UNKNOWN_LANGUAGE = "und"
 
 
@@ -68,6 +70,8 @@ class Analysis:
     version: str
     probabilities: tuple[float, float, float] = (0.0, 1.0, 0.0)
     emotions: Mapping[str, float] = field(default_factory=dict)
+    # One of FOREMOST, the likeliest even where none holds; empty where the engine has no view.
+    foremost: str = ""
     topics: tuple[Topic, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 

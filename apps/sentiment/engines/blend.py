@@ -13,6 +13,7 @@ from typing import Any
 
 from apps.sentiment.engines.base import (
     EMOTIONS,
+    FOREMOST,
     INTENTS,
     NEUTRAL_UP_TO,
     PLAIN_UP_TO,
@@ -25,12 +26,10 @@ from apps.sentiment.engines.network import WEIGHTS, BadWeights, Network, Read
 from apps.sentiment.engines.rules import RuleEngine
 
 log = logging.getLogger(__name__)
-NAME, VERSION = "blend", "2"
+NAME, VERSION = "blend", "3"
 # Texts whose analyses are kept, by digest; comments repeat ("nice", "first", emoji).
 KEPT = 4_096
 MOST_EVIDENCE = 40
-# Whose opinion counts is grammar, which the rules know and the network saw too seldom.
-OTHERS, OTHERS_WEIGHT = "the opinion of others", 0.8
 LEAST_PART, ABOVE_USUAL = 0.05, 1.3
 # Read together, so that memory stays flat however many texts are asked about.
 CHUNK = 512
@@ -116,7 +115,7 @@ class BlendEngine:
         # Plain numbers: for a handful of them numpy costs ten times the arithmetic.
         logits: list[float] = read.logits.tolist()
         said = {name: logits[columns] for name, columns in self._columns.items()}
-        chances, decided = self._sides(rules, said)
+        chances, decided = self._sides(rules, said, read.mood)
         score = self._score(rules, read, chances, decided)
         label = label_for(score)
         confidence = chances[decided]
@@ -131,22 +130,23 @@ class BlendEngine:
             version=VERSION,
             probabilities=(chances[0], chances[1], chances[2]),
             emotions=self._emotions(rules, said["emotions"]),
+            foremost=self._foremost(said["four"]),
             evidence=_evidence(text, rules, read),
         )
 
-    def _sides(self, rules: Analysis, said: dict[str, list[float]]) -> tuple[list[float], int]:
+    def _sides(
+        self, rules: Analysis, said: dict[str, list[float]], mood: float
+    ) -> tuple[list[float], int]:
         """The calibrated chances of negative, neutral and positive, and which of them it is."""
         fit = self._fit["alone" if self._alone else "sides"]
         views = (
             _log_softmax(said["three"]),
             _log_softmax(said["polarity"]),
+            sides_of(mood, self._cuts),
             [math.log(min(max(chance, 0.01), 1.0)) for chance in rules.probabilities],
         )
-        weights = fit["weights"]
-        if not self._alone and any(OTHERS in each.reason for each in rules.evidence):
-            weights = [*weights[:2], max(weights[2], OTHERS_WEIGHT)]
         z = [
-            bias + sum(w * view[side] for w, view in zip(weights, views, strict=True))
+            bias + sum(w * view[side] for w, view in zip(fit["weights"], views, strict=True))
             for side, bias in enumerate(fit["bias"])
         ]
         chances = [math.exp(each) for each in _log_softmax(z)]
@@ -184,11 +184,21 @@ class BlendEngine:
                 found[name] = round(max(strength, seen), 3)
         return found
 
+    def _foremost(self, logits: list[float]) -> str:
+        # Trained on permissive sources alone, the network was never taught these four.
+        return FOREMOST[logits.index(max(logits))] if self._fit["foremost"] else ""
+
     def _intent(self, rules: Analysis, logits: list[float]) -> str:
         views = _log_softmax(logits)
         if not self._alone:
             views[INTENTS.index(rules.intent)] += self._fit["intents"]["rules"]
         return INTENTS[views.index(max(views))]
+
+
+def sides_of(mood: float, cuts: Sequence[float]) -> list[float]:
+    """The chances of negative, neutral and positive that a mood stands for, as logarithms."""
+    bad, not_good = (1 / (1 + math.exp(2 * (mood - cut))) for cut in cuts[1:3])
+    return [math.log(max(each, 0.01)) for each in (bad, not_good - bad, 1 - not_good)]
 
 
 def _key(text: str) -> bytes:
