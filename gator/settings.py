@@ -490,7 +490,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": True,
     "STYLES": [lambda request: static("css/studio.css")],
     "SCRIPTS": [lambda request: static("js/zone.js")],
-    "DASHBOARD_CALLBACK": "apps.scheduling.admin.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "gator.today.today",
     "GLOBAL_CALLBACK": "apps.personas.admin.what_is_stopped",
     "SIDEBAR": {
         "show_search": False,

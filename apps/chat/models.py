@@ -18,6 +18,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Those this user is a member of."""
         return self.filter(memberships__user=user)
 
+    def needing_a_person(self) -> Self:
+        """Those where the persona fell silent by itself, and nobody has taken over."""
+        return self.filter(holder=Conversation.Holder.AI).exclude(stopped_for="")
+
 
 class Conversation(models.Model):
     """People and personas who talk; its counters number every message and every change."""
