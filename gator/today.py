@@ -53,7 +53,7 @@ def _moods() -> list[dict[str, Any]]:
             "name": row["name"],
             "comments": row["comments"],
             "mood": mood(label_for(row["score"]), row["score"]),
-            "url": reverse("admin:sentiment_mood_of", args=[row["persona"]]),
+            "url": reverse("admin:sentiment_reading_mood_of", args=[row["persona"]]),
         }
         for row in days.moods_since(week, MOST)
     ]

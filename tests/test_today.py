@@ -1,7 +1,8 @@
 """The studio's first page as staff read it in the morning, over all apps."""
 
 import pytest
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
@@ -10,6 +11,7 @@ from apps.chat.models import Conversation
 from apps.personas.models import Persona
 from apps.sentiment import services
 from apps.sentiment.services import Written
+from gator.navigation import sidebar
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +33,7 @@ def night(luna: Persona) -> dict[str, str]:
         run.save()
     return {
         "chat": reverse("admin:chat_conversation_change", args=[fallen_silent.pk]),
-        "mood": reverse("admin:sentiment_mood_of", args=[luna.pk]),
+        "mood": reverse("admin:sentiment_reading_mood_of", args=[luna.pk]),
         "backup": reverse("admin:backups_backuprun_change", args=[proven.pk]),
     }
 
@@ -60,3 +62,22 @@ def test_who_may_not_look_sees_none_of_it(as_sam: Client, night: dict[str, str])
     page = as_sam.get("/admin/").content.decode()
     for address in night.values():
         assert address not in page
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/admin/", "Today"),
+        ("/admin/scheduling/post/", "Posts"),
+        ("/admin/scheduling/post/add/", "Posts"),
+        ("/admin/scheduling/post/calendar/", "Calendar"),
+        ("/admin/sentiment/reading/", "Readings"),
+        ("/admin/sentiment/reading/mood/", "Moods"),
+        ("/admin/sentiment/reading/try/", "Try a text"),
+    ],
+)
+def test_the_sidebar_shows_where_one_is(rf: RequestFactory, path: str, title: str) -> None:
+    request = rf.get(path)
+    request.user = AnonymousUser()
+    lines = [line for group in sidebar(request) for line in group["items"]]
+    assert [line["title"] for line in lines if line["active"]] == [title]
