@@ -39,7 +39,7 @@ lint: $(VENV)/.tests  ## Check style, types, import contracts, system checks and
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy gator apps tests benchmarks
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python manage.py check --fail-level WARNING
+	GATOR_PUBLIC_URL=https://gator.example.org $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 format: $(VENV)/.tests  ## Put the code into shape
