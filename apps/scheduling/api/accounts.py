@@ -88,6 +88,7 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
             "server",
             "status",
             "status_detail",
+            "follow_up_detail",
             "has_credentials",
             "disclosure",
             "ai_label",
