@@ -35,6 +35,7 @@ from apps.scheduling.admin.shown import (
     PostNetworkFilter,
     PostStateFilter,
     delivery_badges,
+    network_label,
     state_badge,
 )
 from apps.scheduling.models import Delivery, Occurrence, Post, PostMedia
@@ -263,7 +264,10 @@ class PostAdmin(StudioAdmin):
             "form": form,
             "templates": [] if post else composer.templates_for(persona),
             "open": open_to_change,
-            "deliveries": [(each, state_badge(each), when(each.due_at)) for each in deliveries],
+            "deliveries": [
+                (each, network_label(each.account.network), state_badge(each), when(each.due_at))
+                for each in deliveries
+            ],
             "when": when(post.scheduled_at) if post else "",
             "response": response.of(deliveries),
             "hold": personas.what_holds(persona),

@@ -250,7 +250,7 @@ class GraphPublisher(Connecting):
         if code in TOKEN_ENDED or subcode in TOKEN_ENDED:
             return NeedsReconnect(words, code=plain.code)
         if code in NO_PERMISSION:
-            words = f"{words} The token lacks a permission: connect again and grant it."
+            words = f"{words.rstrip('.')}. The token lacks a permission: connect again, grant it."
             return NeedsReconnect(words, code=plain.code)
         if code in LIMITS:
             return Temporary(
