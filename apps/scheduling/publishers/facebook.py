@@ -69,7 +69,7 @@ class Facebook(FacebookVideos):
         review="For pages that are not yours: App Review of the rights named here.",
         rights=(*scopes, *extra_scopes),
         steps=(
-            "Make the app and add the product “Facebook Login”.",
+            "Make the app, add the product “Facebook Login” and the rights named here.",
             "Under its settings, enter the redirect address shown here as a valid one.",
             "Copy app ID and app secret (Settings, Basic) into the settings named here; restart.",
         ),
