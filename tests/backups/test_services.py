@@ -105,6 +105,15 @@ def test_the_drill_is_there_on_sundays(home: Home) -> None:
     assert BackupRun.objects.get().proven_at is not None
 
 
+def test_the_drill_takes_one_with_a_database(home: Home) -> None:
+    """A studio may save its files more often than its rows."""
+    whole = run_now()
+    files = run_now(what="content")
+    assert tasks.drill_backup() == whole.name
+    files.refresh_from_db()
+    assert files.proven_at is None
+
+
 def test_a_drill_without_the_key_is_no_failure(home: Home, settings: Settings) -> None:
     settings.BACKUP_AGE_RECIPIENTS = [str(pyrage.x25519.Identity.generate().to_public())]
     run = run_now()
