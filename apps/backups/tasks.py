@@ -54,11 +54,9 @@ def verify_backup(run_id: str) -> str:
 def drill_backup(run_id: str | None = None) -> str:
     """Restore a backup, by default the newest with a database, into a scratch place."""
     runs = BackupRun.objects.verified()
-    if run_id:
-        run = runs.get(pk=UUID(run_id))
-    else:
-        # A studio may save its files more often than its rows; what has to be proven is the rows.
-        run = runs.exclude(what=What.CONTENT).first() or runs.first()
+    # A studio may save its files more often than its rows; what has to be proven is the rows.
+    newest = runs.exclude(what=What.CONTENT).first() or runs.first()
+    run = runs.get(pk=UUID(run_id)) if run_id else newest
     if run is None:
         return ""
     try:

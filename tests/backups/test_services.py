@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from datetime import timedelta
 from typing import Any
@@ -298,10 +299,15 @@ def test_the_admin_shows_runs_and_starts_them(home: Home, sent: list[tuple[str, 
     detail = client.get(f"/admin/backups/backuprun/{run.pk}/change/").content
     assert b"waiting.js" in detail and b"Checking content.tar.gz" in detail
     BackupRun.objects.filter(pk=run.pk).update(stage="")
-    assert client.get(f"/admin/backups/backuprun/{run.pk}/change/").status_code == 200
-    assert client.get("/admin/backups/backupjob/").status_code == 200
+    whole = client.get(f"/admin/backups/backuprun/{run.pk}/change/").content
+    failed = BackupRun.objects.get(state="failed")
+    page = client.get(f"/admin/backups/backuprun/{failed.pk}/change/")
+    assert re.search(rb">\s*Error\s*<", page.content) and b">no<" in page.content
+    assert not re.search(rb">\s*Error\s*<", whole), "only what went wrong is said"
     job = BackupJob.objects.get()
-    assert client.get(f"/admin/backups/backupjob/{job.pk}/change/").status_code == 200
+    for path in ("", f"{job.pk}/change/"):
+        page = client.get(f"/admin/backups/backupjob/{path}")
+        assert page.status_code == 200 and b"At 02:30 AM" in page.content
     assert client.get("/admin/backups/backuprun/back-up-now/").status_code == 200
     assert client.get("/admin/backups/backuprun/start/").status_code == 405
     assert client.post("/admin/backups/backuprun/start/").status_code == 302
