@@ -78,7 +78,10 @@ def test_a_text_is_shown_with_its_evidence_and_never_as_markup(as_kei: Client) -
     assert "&lt;b&gt;" in page
     assert '<mark class="g-bad"' in page
     assert "after but" in page
-    assert as_kei.post(reverse("admin:sentiment_reading_try"), {"text": "a" * 10_001}).status_code == 200
+    assert (
+        as_kei.post(reverse("admin:sentiment_reading_try"), {"text": "a" * 10_001}).status_code
+        == 200
+    )
 
 
 @pytest.mark.django_db
