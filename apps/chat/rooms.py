@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from apps.chat.history import Roster
-from apps.chat.wire import Batch
+from apps.chat.wire import Socket, framed
 
 if TYPE_CHECKING:
     from apps.chat.connection import Connection
@@ -44,7 +44,7 @@ class Room:
         self.roster = roster
         self.last_seq = roster.last_seq
         self.last_change = roster.last_change
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Connection, Socket] = {}
         self.typing: dict[UUID, asyncio.TimerHandle] = {}
         self.empty_since = 0.0
         self._batch: list[bytes] = []
@@ -136,22 +136,21 @@ class Room:
         """To everybody here, at the end of this turn of the loop."""
         if not self._batch:
             self._hub.flush_soon(self)
-        self._batch.append(text)
+        self._batch.append(framed(text))
 
     def flush(self) -> None:
         """Join what gathered into one write per receiver."""
         if not self._batch:
             return
-        batch = Batch(self._batch)
+        frames = b"".join(self._batch)
         self._batch = []
-        cut = [each for each in self.connections if not each.socket.send(batch)]
-        for connection in cut:
-            self.connections.pop(connection, None)
+        for socket in self.connections.values():
+            socket.send(frames)
 
     def admit(self, connection: Connection) -> None:
         """From here on this socket gets everything; what came before is not for it."""
         self.flush()
-        self.connections[connection] = None
+        self.connections[connection] = connection.socket
 
     def dismiss(self, connection: Connection) -> None:
         """This socket gets nothing more."""
