@@ -128,7 +128,7 @@ class Connection:
                 outcome.code, client_id=draft.client_id, conversation_id=draft.conversation_id
             )
             return
-        self.say(
+        text = protocol.encode(
             {
                 "type": "ack",
                 "client_id": draft.client_id,
@@ -137,6 +137,11 @@ class Connection:
                 "seq": outcome.seq,
             }
         )
+        room = self.joined.get(draft.conversation_id)
+        if room is not None:
+            room.answer(self, text)
+        else:
+            self.send(text)
 
     # -- In --------------------------------------------------------------------------------------
 

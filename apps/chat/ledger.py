@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -129,8 +129,8 @@ def _same(value: Any) -> Any:
 
 
 def _as_text(moment: datetime) -> str:
-    # As Django keeps moments in SQLite.
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
+    # As Django keeps moments in SQLite: in UTC, without saying so.
+    return str(moment.astimezone(UTC)).removesuffix("+00:00")
 
 
 def _as_uuid(value: Any) -> UUID:
@@ -138,7 +138,7 @@ def _as_uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _rows_of(mark: str, width: int, count: int) -> str:
     row = "(" + ",".join([mark] * width) + ")"
     return ",".join([row] * count)
@@ -183,7 +183,7 @@ def append(drafts: Sequence[Draft], database: Database | None = None) -> list[Ou
             if isinstance(outcome, Stored) and not outcome.was_there:
                 fresh.append((draft, key, outcome))
         if fresh:
-            _number(database, conversations)
+            _number(database, conversations, fresh[-1][0].created_at)
             _insert(database, fresh)
             _ask_personas(database, fresh, conversations)
     _attach(fresh)
@@ -269,9 +269,9 @@ def _with_marks(statement: str, mark: str) -> str:
     return statement.replace("?", mark)
 
 
-def _number(database: Database, conversations: dict[Any, _Row]) -> None:
+def _number(database: Database, conversations: dict[Any, _Row], at: datetime) -> None:
     changed = [(key, row.last_seq + row.added) for key, row in conversations.items() if row.added]
-    now = database.moment(_now())
+    moment = database.moment(at)
     if len(changed) == 1:
         [(conversation_id, last_seq)] = changed
         database.execute(
@@ -279,14 +279,14 @@ def _number(database: Database, conversations: dict[Any, _Row]) -> None:
                 "UPDATE chat_conversation SET last_seq = ?, last_message_at = ? WHERE id = ?",
                 database.mark,
             ),
-            (last_seq, now, conversation_id),
+            (last_seq, moment, conversation_id),
         )
         return
     changed = _padded(changed)
     database.execute(
         f"UPDATE chat_conversation SET last_seq = v.column2, last_message_at = {database.mark} "
         f"FROM (VALUES {_rows_of(database.mark, 2, len(changed))}) AS v WHERE id = v.column1",
-        [now, *(part for row in changed for part in row)],
+        [moment, *(part for row in changed for part in row)],
     )
 
 
@@ -294,6 +294,11 @@ _COLUMNS = (
     "id, conversation_id, seq, kind, user_id, persona_id, content, client_id, is_ai, depth, "
     "created_at, change"
 )
+
+
+@lru_cache(maxsize=64)
+def _insertion(mark: str, count: int) -> str:
+    return f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(mark, 12, count)}"
 
 
 def _insert(database: Database, fresh: list[tuple[Draft, _Key, Stored]]) -> None:
@@ -313,10 +318,7 @@ def _insert(database: Database, fresh: list[tuple[Draft, _Key, Stored]]) -> None
             database.moment(draft.created_at),
             0,
         )
-    database.execute(
-        f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(database.mark, 12, len(fresh))}",
-        values,
-    )
+    database.execute(_insertion(database.mark, len(fresh)), values)
 
 
 def _ask_personas(

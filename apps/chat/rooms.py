@@ -25,6 +25,7 @@ class Room:
     """One conversation on one process."""
 
     __slots__ = (
+        "_answers",
         "_batch",
         "_early",
         "_healing",
@@ -48,6 +49,8 @@ class Room:
         self.typing: dict[UUID, asyncio.TimerHandle] = {}
         self.empty_since = 0.0
         self._batch: list[bytes] = []
+        # What only one of them hears, before what all do.
+        self._answers: dict[Connection, bytes] = {}
         # Came before their turn: {seq: text} and {-change: text}.
         self._early: dict[int, bytes] = {}
         self._healing = False
@@ -134,29 +137,47 @@ class Room:
 
     def emit(self, text: bytes) -> None:
         """To everybody here, at the end of this turn of the loop."""
-        if not self._batch:
-            self._hub.flush_soon(self)
+        self._flush_soon()
         self._batch.append(framed(text))
+
+    def answer(self, connection: Connection, text: bytes) -> None:
+        """To one of those here, in the same write as what everybody hears in this turn."""
+        if connection in self.connections:
+            self._flush_soon()
+            self._answers[connection] = self._answers.get(connection, b"") + framed(text)
+        else:
+            connection.send(text)
+
+    def _flush_soon(self) -> None:
+        if not self._batch and not self._answers:
+            self._hub.flush_soon(self)
 
     def flush(self) -> None:
         """Join what gathered into one write per receiver."""
-        if not self._batch:
+        answers, frames = self._answers, b"".join(self._batch)
+        self._answers, self._batch = {}, []
+        if frames and not answers:
+            for socket in self.connections.values():
+                socket.send(frames)
             return
-        frames = b"".join(self._batch)
-        self._batch = []
-        for socket in self.connections.values():
-            socket.send(frames)
+        for connection, socket in self.connections.items():
+            if (answer := answers.get(connection)) is not None:
+                socket.send(answer + frames)
+            elif frames:
+                socket.send(frames)
 
     def admit(self, connection: Connection) -> None:
         """From here on this socket gets everything; what came before is not for it."""
-        self.flush()
+        if self._batch:
+            self.flush()
         self.connections[connection] = connection.socket
 
     def dismiss(self, connection: Connection) -> None:
         """This socket gets nothing more."""
         if connection in self.connections:
             # What was said while it was here is still its own.
-            self.flush()
+            if self._batch or self._answers:
+                self.flush()
             self.connections.pop(connection, None)
 
     def connections_of(self, user_id: UUID) -> list[Connection]:

@@ -113,12 +113,20 @@ class _Nowhere:
 _nowhere = _Nowhere()
 
 
+def _waits_for_a_frame(parser: Any) -> bool:
+    # The server's parser runs the common one, which waits in `at_eof` for a first byte.
+    waits_in = parser.gi_yieldfrom.gi_yieldfrom
+    return waits_in is not None and waits_in.__name__ == "at_eof"
+
+
 class GatorProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol with the extension `gator.wire`; start with `--ws` and this class."""
 
     listener: Listener | None = None
     lost: Callable[[], None] | None = None
     direct: "DirectSocket | None" = None
+    # Listened to, and the library waits for the first byte of a frame.
+    at_rest = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -155,7 +163,7 @@ class GatorProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if (lost := self.lost) is not None:
-            # Both lead back to here; cut, they go without waiting for the collector.
+            # All lead back to here; cut, they go without waiting for the collector.
             self.lost = self.listener = self.direct = None
             lost()
 
@@ -175,24 +183,22 @@ class GatorProtocol(WebSocketsSansIOProtocol):
         Nearly every read is one short frame, and taking it apart byte by byte in a generator
         would cost more than all that chat does with it.
         """
-        if (
-            self.listener is not None
-            and not self.close_sent
-            and self._is_between_messages()
-            and (payload := _whole_text(data)) is not None
-        ):
+        if self.at_rest and (payload := _whole_text(data)) is not None:
             self._hear(payload)
         else:
             super().data_received(data)
+            self.look_at_rest()
 
-    def _is_between_messages(self) -> bool:
+    def look_at_rest(self) -> None:
+        """Only the library's own reading changes this, and a closing."""
         conn = self.conn
-        if conn.current_size is not None or conn.state is not State.OPEN:
-            return False
-        # The server's parser runs the common one, which waits in `at_eof` for a first byte.
-        parser: Any = conn.parser
-        waits_in = parser.gi_yieldfrom.gi_yieldfrom
-        return waits_in is not None and waits_in.__name__ == "at_eof"
+        self.at_rest = (
+            self.listener is not None
+            and not self.close_sent
+            and conn.current_size is None
+            and conn.state is State.OPEN
+            and _waits_for_a_frame(conn.parser)
+        )
 
     def send_receive_event_to_app(self) -> None:
         if self.listener is None:
@@ -262,6 +268,7 @@ class DirectSocket:
         if protocol.close_sent or protocol.disconnected or protocol.transport.is_closing():
             return
         self.send = _into_nothing
+        protocol.at_rest = False
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         protocol.conn.send_close(code, reason)
         protocol.transport.write(b"".join(protocol.conn.data_to_send()))
@@ -272,6 +279,7 @@ class DirectSocket:
         if self._protocol.disconnected:
             return False
         self._protocol.listener, self._protocol.lost = listener, lost
+        self._protocol.look_at_rest()
         return True
 
 
