@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from apps.chat.databases import as_uuid
 from apps.core.ids import uuid7
 from apps.personas.models import Persona
 
@@ -131,11 +132,6 @@ def _same(value: Any) -> Any:
 def _as_text(moment: datetime) -> str:
     # As Django keeps moments in SQLite: in UTC, without saying so.
     return str(moment.astimezone(UTC)).removesuffix("+00:00")
-
-
-def _as_uuid(value: Any) -> UUID:
-    """An id as it came from the database at hand."""
-    return value if isinstance(value, UUID) else UUID(value)
 
 
 @lru_cache(maxsize=256)
@@ -257,9 +253,9 @@ def _look(database: Database, keys: Sequence[_Key]) -> tuple[dict[Any, _Row], di
     known: dict[_Key, _Known] = {}
     for conversation_id, user_id, client_id, seq, kind, persona, generation, may, pk, at in rows:
         if conversation_id not in conversations:
-            persona_id = _as_uuid(persona) if persona is not None else None
+            persona_id = as_uuid(persona) if persona is not None else None
             conversations[conversation_id] = _Row(seq, kind, persona_id, generation)
-        earlier = Stored(_as_uuid(pk), at) if pk is not None else None
+        earlier = Stored(as_uuid(pk), at) if pk is not None else None
         known[conversation_id, user_id, client_id] = _Known(may, earlier)
     return conversations, known
 
@@ -382,7 +378,7 @@ def _present_personas(
         "JOIN personas_persona p ON p.id = m.persona_id WHERE p.is_active",
         [part for row in asked for part in row],
     )
-    return {(_as_uuid(row[0]), _as_uuid(row[1])) for row in database.fetchall()}
+    return {(as_uuid(row[0]), as_uuid(row[1])) for row in database.fetchall()}
 
 
 def _attach(fresh: list[tuple[Draft, _Key, Stored]]) -> None:
