@@ -747,9 +747,8 @@ Play = Callable[[], tuple[Page, Played]]
 
 
 def scrolled_up(page: Page) -> bool:
-    """Scroll to the top as a reader does, until the page has noticed: who scrolls in the very
-    frame in which it follows new words is taken along, and scrolls once more."""
-    page.locator(".log").evaluate("log => { log.scrollTop = log.scrollTop ? 0 : 5 }")
+    """Scroll to the top as a reader does, until the page has noticed."""
+    page.locator(".log").evaluate("log => { log.scrollTop = 0 }")
     page.wait_for_timeout(50)
     return page.locator('[data-do="down"]').is_visible()
 
