@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Browsers and databases are processes too: two workers keep two cores busy.
 WORKERS ?= 2
+# Of each fault test; 1,000 take some forty minutes a test.
+KILLS ?= 300
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-sqlite test-postgres test-faults test-networks lint format bench \
@@ -28,8 +30,8 @@ test-postgres: $(VENV)/.tests  ## Run every test on PostgreSQL
 	$(PYTEST) -n $(WORKERS) --database postgres
 
 test-faults: $(VENV)/.tests  ## Kill processes at random and look for lost and doubled posts (long)
-	$(PYTEST) -m faults --database sqlite
-	$(PYTEST) -m faults --database postgres
+	$(PYTEST) -m faults --kills $(KILLS) --database sqlite
+	$(PYTEST) -m faults --kills $(KILLS) --database postgres
 
 test-networks: $(VENV)/.tests  ## Publish to real Bluesky, Matrix and Nostr servers (long)
 	$(PYTEST) -m networks
@@ -39,7 +41,7 @@ lint: $(VENV)/.tests  ## Check style, types, import contracts, system checks and
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy gator apps tests benchmarks
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python manage.py check --fail-level WARNING
+	GATOR_PUBLIC_URL=https://gator.example.org $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 format: $(VENV)/.tests  ## Put the code into shape

@@ -130,7 +130,7 @@ def main() -> None:
         scratch = folder / "scratch"
         scratch.mkdir(mode=0o700)
         if not {"postgresql", "content", "back", "crossing"}.isdisjoint(options.only):
-            stack.enter_context(servers.running_postgres(folder / "postgres"))
+            stack.enter_context(servers.running_postgres(folder / "postgres", durable=True))
         for title, costs in _blocks(stack, folder, scratch, options):
             results += table(title, costs)
     print(json.dumps(results))

@@ -38,7 +38,9 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
         ("Bans", "block", "chat_ban"),
     ],
     "Audience": [
-        ("Readings", "mood", "sentiment_reading"),
+        ("Moods", "mood", "sentiment_reading mood"),
+        ("Try a text", "science", "sentiment_reading try"),
+        ("Readings", "data_thresholding", "sentiment_reading"),
         ("Comments", "forum", "sentiment_comment"),
         ("Spikes", "trending_down", "sentiment_spike"),
         ("Watches", "visibility", "sentiment_watch"),
@@ -61,6 +63,9 @@ GROUPS: dict[str, list[tuple[str, str, str]]] = {
     ],
 }
 
+# The pages of models that have lines of their own.
+PAGES = [place for lines in GROUPS.values() for _, _, place in lines if " " in place]
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar as Unfold wants it."""
@@ -79,18 +84,23 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _line(request: HttpRequest, title: str, icon: str, model: str) -> dict[str, Any]:
     model, _, page = model.partition(" ")
-    link = reverse(f"admin:{model}_{page or 'changelist'}")
-    others = [f"{link}calendar/"] if model == "scheduling_post" and not page else []
+    link = _link(model, page)
+    # A model's list is not open where a page of it with a line of its own is.
+    others = [_link(*each.split()) for each in PAGES if each.startswith(f"{model} ") and not page]
     line: dict[str, Any] = {
         "title": title,
         "icon": icon,
         "link": link,
-        "active": request.path.startswith(link) and request.path not in others,
+        "active": request.path.startswith(link) and not request.path.startswith(tuple(others)),
         "permission": _may_view(model),
     }
     if model == "scheduling_delivery" and (count := undecided_badge(request)):
         line["badge"], line["badge_variant"] = count, "danger"
     return line
+
+
+def _link(model: str, page: str) -> str:
+    return reverse(f"admin:{model}_{page or 'changelist'}")
 
 
 def _may_view(model: str) -> Callable[[HttpRequest], bool]:

@@ -61,6 +61,8 @@ SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)/?$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SECURE_REFERRER_POLICY = "same-origin"
+# Whether every subdomain speaks https, for ever, is up to whoever owns the domain.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 # Staff may name private hosts (an Ollama next door); every other private address is refused.
 GATOR_ALLOWED_PRIVATE_HOSTS = env.listing("GATOR_ALLOWED_PRIVATE_HOSTS")
@@ -410,6 +412,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Choices that several resources call by one word ("kind", "state"), or one by several.
+    "ENUM_NAME_OVERRIDES": {
+        "ConversationKindEnum": "apps.chat.models.Conversation.Kind",
+        "DeliveryStateEnum": "apps.scheduling.models.Delivery.State",
+        "IntentEnum": "apps.sentiment.models.INTENT_CHOICES",
+        "SentimentLabelEnum": "apps.sentiment.models.LABEL_CHOICES",
+        "WebhookEventEnum": "apps.scheduling.models.WebhookEndpoint.Event",
+        "WeekdayEnum": "apps.scheduling.recurrence.WEEKDAYS",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.schema.describe_errors",
@@ -490,7 +501,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": True,
     "STYLES": [lambda request: static("css/studio.css")],
     "SCRIPTS": [lambda request: static("js/zone.js")],
-    "DASHBOARD_CALLBACK": "apps.scheduling.admin.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "gator.today.today",
     "GLOBAL_CALLBACK": "apps.personas.admin.what_is_stopped",
     "SIDEBAR": {
         "show_search": False,

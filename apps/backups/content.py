@@ -16,17 +16,43 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, cast
 
 from apps.backups import manifest, remote
 from apps.backups.errors import BackupError, Damaged
-from apps.backups.streams import CHUNK, STORED, Chunks, Heard, Pulled, gzip_stored, gzipped
+from apps.backups.streams import (
+    CHUNK,
+    Chunks,
+    Fill,
+    Meter,
+    Pulled,
+    Stored,
+    Tray,
+    from_bytes,
+    gzipped,
+)
 
 _MEDIA = """jpe?g png webp gif avif heic mp4 m4v mov webm mkv mp3 m4a ogg opus flac
 zip gz bz2 xz zst 7z pdf woff2? docx xlsx pptx epub"""
 PACKED_ALREADY = re.compile(rf"\.(?:{'|'.join(_MEDIA.split())})\Z", re.IGNORECASE)
 _BLOCK = tarfile.BLOCKSIZE
 
-Piece = tuple[bool, bytes]
+
+class Part:
+    """So much of an open file, to be read by whoever packs it, into memory of its own choice."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self.left = size
+
+    def fill(self, memory: memoryview) -> int:
+        """Read as much as fits; 0 at the end."""
+        size = self._file.readinto(memory[: self.left]) or 0  # type: ignore[attr-defined]
+        self.left -= size
+        return size
+
+
+Piece = tuple[bool, bytes | Part]
 
 
 def root() -> Path:
@@ -42,13 +68,11 @@ class Packer:
     def __init__(
         self,
         folder: Path,
-        heard: Heard | None = None,
         *,
         elsewhere: remote.RemoteMedia | None = None,
         copies: bool = False,
     ) -> None:
         self._folder = folder
-        self._heard = heard
         self._remote = elsewhere
         self.copies = copies and elsewhere is not None
         self.remote_files = 0
@@ -60,7 +84,6 @@ class Packer:
         self.changed: list[str] = []
         self.vanished: list[str] = []
         self.skipped: list[str] = []
-        self.plain = 0
 
     def record(self) -> manifest.Content:
         """What the manifest says of it."""
@@ -176,12 +199,9 @@ class Packer:
             member.size, member.mode = facts.st_size, 0o600
             pack = not PACKED_ALREADY.search(name)
             yield pack, member.tobuf(tarfile.PAX_FORMAT)
-            left = member.size
-            while left and (chunk := file.read(min(STORED, left))):
-                left -= len(chunk)
-                if self._heard:
-                    self._heard(len(chunk))
-                yield pack, chunk
+            part = Part(file, facts.st_size)
+            yield pack, part
+            left = part.left
             after = os.fstat(descriptor)
             if left or after.st_size != facts.st_size or after.st_mtime_ns != facts.st_mtime_ns:
                 self.changed.append(name)
@@ -201,11 +221,38 @@ def _header(name: str, size: int, mtime: float) -> bytes:
     return member.tobuf(tarfile.PAX_FORMAT)
 
 
-def packed(pieces: Iterator[Piece]) -> Iterator[bytes]:
+def packed(pieces: Iterator[Piece], plain: Meter) -> Iterator[bytes]:
     """The gzip file: one member for each run of pieces that are treated alike."""
+    tray, chunk = Tray(), memoryview(bytearray(CHUNK))
+
+    def heard(part: bytes | Part) -> Fill:
+        fill = part.fill if isinstance(part, Part) else from_bytes(part)
+
+        def measured(memory: memoryview) -> int:
+            size = fill(memory)
+            plain.add(cast(bytes, memory[:size]))
+            return size
+
+        return measured
+
+    def chunks(parts: Iterator[bytes | Part]) -> Iterator[bytes]:
+        for part in parts:
+            fill = heard(part)
+            while size := fill(chunk):
+                yield cast(bytes, chunk[:size])
+
     for pack, run in itertools.groupby(pieces, key=lambda piece: piece[0]):
-        chunks = (chunk for _, chunk in run)
-        yield from gzipped(chunks) if pack else gzip_stored(chunks)
+        parts = (part for _, part in run)
+        if pack:
+            for made in gzipped(chunks(parts)):
+                yield from tray.put(made)
+            continue
+        stored = Stored(tray)
+        yield from stored.begin()
+        for part in parts:
+            yield from stored.add(heard(part))
+        yield from stored.end()
+    yield from tray.emptied()
 
 
 # -- Back ---------------------------------------------------------------------------------------

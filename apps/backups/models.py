@@ -64,6 +64,10 @@ class RunQuerySet(models.QuerySet["BackupRun"]):
         """Backups whose every byte has been read back, and nothing bad is known of."""
         return self.finished().filter(verified_at__isnull=False, problem="")
 
+    def proven(self) -> Self:
+        """Backups that a drill has restored, the last proven first."""
+        return self.verified().filter(proven_at__isnull=False).order_by("-proven_at")
+
     def under_way(self) -> Self:
         return self.filter(state__in=[BackupRun.State.QUEUED, BackupRun.State.RUNNING])
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 
-from apps.backups import manifest
+from apps.backups import disk, manifest
 from apps.backups.errors import BackupError, BadRequest, NotFound
 from apps.backups.streams import CHUNK, Chunks
 
@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 PARTIAL = ".partial-"
 DELETED = ".deleted-"
-# Far below IOV_MAX.
-_MOST_PIECES = 256
 
 
 class Draft(Protocol):
@@ -144,16 +142,10 @@ class LocalDraft:
         self._path.mkdir(mode=0o700)
 
     def put(self, name: str, chunks: Chunks) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(self._path / name, flags, 0o600)
-        try:
-            _write(descriptor, chunks)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        disk.write(self._path / name, chunks)
 
     def read(self, name: str) -> Iterator[bytes]:
-        return _chunks_of(self._path / name)
+        return disk.read(self._path / name)
 
     def commit(self, metadata: bytes) -> None:
         self.put(manifest.FILE_NAME, [metadata])
@@ -164,29 +156,6 @@ class LocalDraft:
 
     def abort(self) -> None:
         shutil.rmtree(self._path, ignore_errors=True)
-
-
-def _write(descriptor: int, chunks: Chunks) -> None:
-    """Write a stream in large pieces, none of them copied on the way."""
-    gathered: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        gathered.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK or len(gathered) == _MOST_PIECES:
-            _write_all(descriptor, gathered)
-            gathered, size = [], 0
-    _write_all(descriptor, gathered)
-
-
-def _write_all(descriptor: int, pieces: list[bytes]) -> None:
-    while pieces:
-        written = os.writev(descriptor, pieces)
-        # A disk that fills up takes a part first and refuses at the next call.
-        while pieces and written >= len(pieces[0]):
-            written -= len(pieces.pop(0))
-        if written:
-            pieces[0] = memoryview(pieces[0])[written:]  # type: ignore[call-overload]
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ an exception anywhere ends the whole chain.
 
 import hashlib
 import io
+import mmap
 import os
 import struct
 import threading
@@ -18,6 +19,8 @@ from isal import isal_zlib
 from apps.backups.errors import BadRequest, Damaged, WrongKey
 
 CHUNK = 256 * 1024
+# What goes to the disk at once.
+PIECE = 1024 * 1024
 # igzip's level 2: within a tenth of gzip -6 in size at a twentieth of its time; all the memory it
 # may take (under a megabyte) makes it a little faster still.
 LEVEL = 2
@@ -99,6 +102,53 @@ class Pulled(io.RawIOBase):
         return b"".join(parts)
 
 
+class Tray:
+    """Memory that is filled bit by bit and passed on in whole pieces, always the same memory.
+
+    A piece is good until the next one is asked for.
+    """
+
+    def __init__(self) -> None:
+        # It begins on a page, as writing past the page cache demands, and it is shared memory: of
+        # other memory a fork at the wrong moment could have the disk take another's copy.
+        self._memory = memoryview(mmap.mmap(-1, PIECE))
+        self._filled = 0
+
+    @property
+    def room(self) -> memoryview:
+        """Where the next bytes belong; who has put them there says so to `advance`."""
+        return self._memory[self._filled :]
+
+    def advance(self, size: int) -> Iterator[bytes]:
+        """So many bytes more are there."""
+        self._filled += size
+        if self._filled == PIECE:
+            yield from self.emptied()
+
+    def put(self, chunk: bytes | memoryview) -> Iterator[bytes]:
+        """Add a chunk."""
+        rest = memoryview(chunk)
+        while rest:
+            part = rest[: PIECE - self._filled]
+            self._memory[self._filled : self._filled + len(part)] = part
+            yield from self.advance(len(part))
+            rest = rest[len(part) :]
+
+    def emptied(self) -> Iterator[bytes]:
+        """Pass on what is there."""
+        filled, self._filled = self._filled, 0
+        if filled:
+            yield cast(bytes, self._memory[:filled])
+
+
+def in_pieces(chunks: Chunks) -> Iterator[bytes]:
+    """The same bytes in pieces that can go to the disk as they are."""
+    tray = Tray()
+    for chunk in chunks:
+        yield from tray.put(chunk)
+    yield from tray.emptied()
+
+
 # -- gzip ---------------------------------------------------------------------------------------
 
 
@@ -114,25 +164,53 @@ def gzipped(chunks: Chunks) -> Iterator[bytes]:
 # Deflate, no name, no time (the same content gives the same bytes), made on "unknown".
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LARGEST_BLOCK = 65_535
-# The most whole blocks in a chunk: a chunk of this size leaves no crumbs behind.
-STORED = CHUNK // _LARGEST_BLOCK * _LARGEST_BLOCK
+_BLOCK_HEADER = struct.Struct("<BHH")
+# A block is read into the tray where it belongs, unless the tray has no more room than this.
+_SCRAPS = 4096
+
+Fill = Callable[[memoryview], int]
 
 
-def gzip_stored(chunks: Chunks) -> Iterator[bytes]:
-    """One gzip member that holds the bytes as they are: packing a JPEG only burns time."""
-    checksum, size = 0, 0
-    yield _GZIP_HEADER
-    for chunk in chunks:
-        checksum = isal_zlib.crc32(chunk, checksum)
-        size += len(chunk)
-        view = memoryview(chunk)
-        for start in range(0, len(chunk), _LARGEST_BLOCK):
-            block = view[start : start + _LARGEST_BLOCK]
-            yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
-            # Not copied: bytes-like is all that any reader of a stream asks for.
-            yield cast(bytes, block)
-    # The last block is empty, and the member ends with its checksum and size.
-    yield struct.pack("<BHHII", 1, 0, 0xFFFF, checksum, size & 0xFFFF_FFFF)
+def from_bytes(content: bytes) -> Fill:
+    """What fills memory with these bytes."""
+    return io.BytesIO(content).readinto
+
+
+class Stored:
+    """One gzip member that holds bytes as they are: packing a JPEG only burns time."""
+
+    def __init__(self, tray: Tray) -> None:
+        self._tray = tray
+        self._crc = self._size = 0
+
+    def begin(self) -> Iterator[bytes]:
+        yield from self._tray.put(_GZIP_HEADER)
+
+    def add(self, fill: Fill) -> Iterator[bytes]:
+        """All that `fill` puts into the memory it is given, until it puts nothing there."""
+        while True:
+            room = self._tray.room
+            fits = len(room) > _SCRAPS
+            start = _BLOCK_HEADER.size if fits else 0
+            block = room[start : start + _LARGEST_BLOCK] if fits else memoryview(bytearray(_SCRAPS))
+            size = fill(block)
+            if not size:
+                return
+            block = block[:size]
+            self._crc = isal_zlib.crc32(block, self._crc)
+            self._size += size
+            header = _BLOCK_HEADER.pack(0, size, size ^ 0xFFFF)
+            if fits:
+                room[:start] = header
+                yield from self._tray.advance(start + size)
+            else:
+                yield from self._tray.put(header)
+                yield from self._tray.put(block)
+
+    def end(self) -> Iterator[bytes]:
+        # The last block is empty, and the member ends with its checksum and size.
+        yield from self._tray.put(_BLOCK_HEADER.pack(1, 0, 0xFFFF))
+        yield from self._tray.put(struct.pack("<II", self._crc, self._size & 0xFFFF_FFFF))
 
 
 # The stubs call it an instance.

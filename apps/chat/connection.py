@@ -23,7 +23,7 @@ from apps.chat.identity import Identity
 from apps.chat.ledger import Draft, Outcome, Refusal
 from apps.chat.protocol import BadFrame, Frame
 from apps.chat.rooms import Room
-from apps.chat.wire import Batch, Socket
+from apps.chat.wire import Socket, framed
 
 log = structlog.get_logger(__name__)
 
@@ -113,10 +113,10 @@ class Connection:
 
     def send(self, *texts: bytes) -> None:
         if texts:
-            self.socket.send(Batch(texts))
+            self.socket.send(b"".join(map(framed, texts)))
 
     def say(self, event: dict[str, Any]) -> None:
-        self.send(protocol.encode(event))
+        self.socket.send(framed(protocol.encode(event)))
 
     def refuse(self, code: str, **about: Any) -> None:
         self.say({"type": "error", "code": code, "message": protocol.ERROR_CODES[code], **about})
@@ -128,7 +128,7 @@ class Connection:
                 outcome.code, client_id=draft.client_id, conversation_id=draft.conversation_id
             )
             return
-        self.say(
+        text = protocol.encode(
             {
                 "type": "ack",
                 "client_id": draft.client_id,
@@ -137,6 +137,11 @@ class Connection:
                 "seq": outcome.seq,
             }
         )
+        room = self.joined.get(draft.conversation_id)
+        if room is not None:
+            room.answer(self, text)
+        else:
+            self.send(text)
 
     # -- In --------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from apps.chat import protocol, shapes
+from apps.chat.databases import as_uuid, rows_of
 from apps.chat.models import Conversation, Membership, Message, Reply
 
 PAGE = 500
@@ -105,34 +106,34 @@ def reply_started(reply: Reply) -> dict[str, object]:
     }
 
 
+_STANDING = (
+    "SELECT id, last_seq, last_change, members_version FROM chat_conversation WHERE id IN (ids)"
+)
+
+
 def standing(ids: list[UUID]) -> dict[UUID, tuple[int, int, int]]:
     """Where these conversations stand: last seq, last change, version of the member list."""
-    rows = Conversation.objects.filter(pk__in=ids)
-    return {
-        pk: (seq, change, version)
-        for pk, seq, change, version in rows.values_list(
-            "pk", "last_seq", "last_change", "members_version"
-        )
-    }
+    return {as_uuid(row[0]): (row[1], row[2], row[3]) for row in rows_of(_STANDING, ids)}
 
 
-def contacts(user_ids: list[UUID], *, most: int, largest: int = 50) -> dict[UUID, list[UUID]]:
+# The largest conversation whose people hear of each other before they open it.
+LARGEST = 50
+_CONTACTS = (
+    "SELECT m.user_id, other.user_id FROM chat_membership m "
+    f"JOIN chat_conversation c ON c.id = m.conversation_id AND c.member_count <= {LARGEST} "
+    "JOIN chat_membership other ON other.conversation_id = m.conversation_id "
+    "AND other.user_id <> m.user_id WHERE m.user_id IN (ids)"
+)
+
+
+def contacts(user_ids: list[UUID], *, most: int) -> dict[UUID, list[UUID]]:
     """For each user up to `most` people of their smaller conversations."""
     found: dict[UUID, dict[UUID, None]] = {user_id: {} for user_id in user_ids}
-    pairs = Membership.objects.filter(
-        user__in=user_ids,
-        conversation__member_count__lte=largest,
-        conversation__memberships__user__isnull=False,
-    ).values_list("user_id", "conversation__memberships__user_id")
-    for user_id, other in rows_of_pairs(pairs):
-        if other != user_id and len(found[user_id]) < most:
-            found[user_id][other] = None
+    for user_id, other in rows_of(_CONTACTS, user_ids):
+        people = found[as_uuid(user_id)]
+        if len(people) < most:
+            people[as_uuid(other)] = None
     return {user_id: list(people) for user_id, people in found.items()}
-
-
-def rows_of_pairs(rows: object) -> list[tuple[UUID, UUID]]:
-    """Pairs of ids from a `values_list`, whose second column is never empty here."""
-    return list(rows)  # type: ignore[call-overload,no-any-return]
 
 
 def share_a_conversation(user_id: UUID, others: list[UUID]) -> set[UUID]:

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from apps.chat import databases, fanout, history, identity, protocol, shapes, tasks
 from apps.chat.fanout import Packet
-from apps.chat.ledger import Draft, Outcome, Stored
+from apps.chat.ledger import Draft, Outcome, Refusal
 from apps.chat.links import Link
 from apps.chat.messaging import Writer
 from apps.chat.presence import MOST_WATCHED, Presence
@@ -136,23 +136,29 @@ class Hub:
 
     def _stored(self, results: list[tuple[Draft, Outcome]]) -> None:
         """The writer committed: acknowledge, show, and wake the personas that are asked."""
-        reply_ids: list[UUID] = []
-        for draft, outcome in results:
-            sender = draft.sender
-            if sender is not None:
-                sender.acknowledge(draft, outcome)
-            if isinstance(outcome, Stored) and not outcome.was_there:
-                if draft.attachment_ids:
-                    # Its files are in the database only: the room reads the whole message.
-                    self.spawn(self._show_from_log(draft.conversation_id, outcome.seq))
-                else:
-                    text = shapes.new_message(draft, outcome)
-                    self.show(draft.conversation_id, Packet(fanout.MESSAGE, outcome.seq, text))
-                reply_ids += outcome.reply_ids
-        # In the same turn, so that a sender's ack and message leave in one write.
-        self._flush()
+        # Flushed at the end of this turn anyway, a sender's ack and message in one write.
+        self._flushing = True
+        try:
+            reply_ids = [
+                reply_id for draft, outcome in results for reply_id in self._tell(draft, outcome)
+            ]
+        finally:
+            self._flush_now()
         if reply_ids:
             self.spawn(databases.run(lambda: tasks.wake(reply_ids)))
+
+    def _tell(self, draft: Draft, outcome: Outcome) -> tuple[UUID, ...]:
+        if draft.sender is not None:
+            draft.sender.acknowledge(draft, outcome)
+        if isinstance(outcome, Refusal) or outcome.was_there:
+            return ()
+        if draft.attachment_ids:
+            # Its files are in the database only: the room reads the whole message.
+            self.spawn(self._show_from_log(draft.conversation_id, outcome.seq))
+        else:
+            text = shapes.new_message(draft, outcome)
+            self.show(draft.conversation_id, Packet(fanout.MESSAGE, outcome.seq, text))
+        return outcome.reply_ids
 
     async def _show_from_log(self, conversation_id: UUID, seq: int) -> None:
         found = await self.read_missed(conversation_id, seq - 1, None)
@@ -217,9 +223,6 @@ class Hub:
 
     def _flush_now(self) -> None:
         self._flushing = False
-        self._flush()
-
-    def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for room in dirty:
             room.flush()

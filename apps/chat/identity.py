@@ -23,7 +23,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.chat import protocol
-from apps.core.models import User
+from apps.chat.databases import as_uuid, rows_of
 
 TOKEN, SESSION = "token", "session"
 
@@ -142,7 +142,7 @@ def of_token(raw: str) -> tuple[Proof, float]:
 # -- Checking proofs -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Person:
     id: UUID
     name: str
@@ -158,14 +158,19 @@ def _password_hash(password: str, secret: str) -> str:
     return salted_hmac(salt, password, secret=secret, algorithm="sha256").hexdigest()
 
 
+_PEOPLE = (
+    "SELECT id, username, first_name, last_name, is_staff, token_version, password "
+    "FROM core_user WHERE is_active AND id IN (ids)"
+)
+
+
 def _people(ids: Iterable[UUID]) -> dict[UUID, _Person]:
-    rows = User.objects.filter(pk__in=list(ids), is_active=True).values_list(
-        "pk", "username", "first_name", "last_name", "is_staff", "token_version", "password"
-    )
-    return {
-        row[0]: _Person(row[0], f"{row[2]} {row[3]}".strip() or row[1], row[4], row[5], row[6])
-        for row in rows
-    }
+    found: dict[UUID, _Person] = {}
+    for kept, username, first, last, is_staff, version, password in rows_of(_PEOPLE, ids):
+        user_id = as_uuid(kept)
+        name = f"{first} {last}".strip() or username
+        found[user_id] = _Person(user_id, name, bool(is_staff), version, password)
+    return found
 
 
 def _sessions(keys: Iterable[str]) -> dict[str, tuple[UUID, str]]:
@@ -209,11 +214,17 @@ def people_behind(proofs: Iterable[Proof]) -> dict[Proof, _Person]:
 
 
 def _fits(person: _Person, mark: str) -> bool:
-    # A session keeps the whole hash, a token its first 24 characters; after a change of
-    # SECRET_KEY the old ones count until their users have signed in again.
+    # After a change of SECRET_KEY the old ones count until their users have signed in again.
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return _is_of_password(mark, person.password, secrets)
+
+
+@lru_cache(maxsize=20_000)
+def _is_of_password(mark: str, password: str, secrets: tuple[str, ...]) -> bool:
+    # A session keeps the whole hash, a token its first 24 characters.
     return len(mark) >= 24 and any(
-        constant_time_compare(_password_hash(person.password, secret)[: len(mark)], mark)
-        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        constant_time_compare(_password_hash(password, secret)[: len(mark)], mark)
+        for secret in secrets
     )
 
 

@@ -1,6 +1,6 @@
 """Writing many messages in one transaction: lock, look, number, insert.
 
-Four statements whatever the number of messages, in SQL that SQLite and PostgreSQL share: the ORM
+A statement each whatever the number of messages, in SQL that SQLite and PostgreSQL share: the ORM
 would spend more on building its rows than the database on keeping them. Nothing else writes here.
 """
 
@@ -8,12 +8,13 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from apps.chat.databases import as_uuid
 from apps.core.ids import uuid7
 from apps.personas.models import Persona
 
@@ -66,7 +67,6 @@ Outcome = Stored | Refusal
 
 @dataclass(slots=True)
 class _Row:
-    id: UUID
     last_seq: int
     kind: str
     persona_id: UUID | None
@@ -76,19 +76,24 @@ class _Row:
 
 @dataclass(slots=True)
 class _Known:
-    """What the database says about a sender: may they send, and what is stored already."""
+    """What the database says about a sender: may they send (None: no member), what is stored."""
 
-    may_send: bool
+    may_send: bool | None
     earlier: Stored | None
 
 
-class _Database:
+# A message's conversation, sender and client id, as the database at hand keeps them.
+_Key = tuple[Any, Any, str | None]
+
+
+class Database:
     """The driver's own cursor: a message costs less than Django's wrapping of its statements.
 
     Ids are compared as the database at hand keeps them, so that none is made anew from its text.
+    With `with`, a transaction of its own.
     """
 
-    __slots__ = ("errors", "execute", "fetchall", "id_of", "is_sqlite", "mark", "moment")
+    __slots__ = ("_begin", "errors", "execute", "fetchall", "id_of", "is_sqlite", "mark", "moment")
 
     def __init__(self) -> None:
         # Asked for once: `django.db.connection` looks for its thread's connection at every dot.
@@ -97,30 +102,39 @@ class _Database:
         assert connection.connection is not None
         cursor = connection.connection.cursor()
         self.errors = connection.wrap_database_errors
-        self.execute: Callable[[str, Sequence[Any]], Any] = cursor.execute
+        self.execute: Callable[..., Any] = cursor.execute
         self.fetchall: Callable[[], list[tuple[Any, ...]]] = cursor.fetchall
         self.is_sqlite = connection.vendor == "sqlite"
         self.mark = "?" if self.is_sqlite else "%s"
+        self._begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
         self.id_of: Callable[[UUID], Any] = _hex if self.is_sqlite else _same
-        self.moment = connection.ops.adapt_datetimefield_value
+        self.moment: Callable[[datetime], Any] = _as_text if self.is_sqlite else _same
 
     def id_or_none(self, value: UUID | None) -> Any:
         return None if value is None else self.id_of(value)
+
+    def __enter__(self) -> None:
+        with self.errors:
+            self.execute(self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        with self.errors:
+            self.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
 _hex: Callable[[UUID], Any] = operator.attrgetter("hex")
 
 
-def _same(value: UUID) -> Any:
+def _same(value: Any) -> Any:
     return value
 
 
-def _as_uuid(value: Any) -> UUID:
-    """An id as it came from the database at hand."""
-    return value if isinstance(value, UUID) else UUID(value)
+def _as_text(moment: datetime) -> str:
+    # As Django keeps moments in SQLite: in UTC, without saying so.
+    return str(moment.astimezone(UTC)).removesuffix("+00:00")
 
 
-@cache
+@lru_cache(maxsize=256)
 def _rows_of(mark: str, width: int, count: int) -> str:
     row = "(" + ",".join([mark] * width) + ")"
     return ",".join([row] * count)
@@ -134,46 +148,49 @@ def _padded(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return rows + [rows[-1]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
 
 
-def append(drafts: Sequence[Draft]) -> list[Outcome]:
+def append(drafts: Sequence[Draft], database: Database | None = None) -> list[Outcome]:
     """Store these in the order given, inside the caller's transaction; one outcome for each.
 
     The conversations' rows are locked in sorted order first, so that no two processes give one
     number twice and none waits for another in a circle.
     """
-    database = _Database()
+    if database is None:
+        database = Database()
+    id_of = database.id_of
+    # Without a user nobody is looked for: no user has a conversation's id.
+    keys: list[_Key] = [
+        (
+            id_of(draft.conversation_id),
+            id_of(draft.user_id or draft.conversation_id),
+            draft.client_id,
+        )
+        for draft in drafts
+    ]
     with database.errors:
-        ids = [database.id_of(draft.conversation_id) for draft in drafts]
-        conversations = _lock(database, set(ids))
-        known = _known(database, drafts, ids)
+        # SQLite's BEGIN IMMEDIATE holds everything already.
+        if not database.is_sqlite:
+            _lock(database, keys)
+        conversations, known = _look(database, keys)
         outcomes: list[Outcome] = []
-        fresh: list[tuple[Draft, Stored]] = []
-        for draft, conversation_id in zip(drafts, ids, strict=True):
-            row = conversations.get(conversation_id)
-            outcome = _outcome(database, draft, conversation_id, row, known)
+        fresh: list[tuple[Draft, _Key, Stored]] = []
+        for draft, key in zip(drafts, keys, strict=True):
+            outcome = _outcome(draft, conversations.get(key[0]), known.get(key))
             outcomes.append(outcome)
             if isinstance(outcome, Stored) and not outcome.was_there:
-                fresh.append((draft, outcome))
+                fresh.append((draft, key, outcome))
         if fresh:
-            _number(database, conversations)
+            _number(database, conversations, fresh[-1][0].created_at)
             _insert(database, fresh)
             _ask_personas(database, fresh, conversations)
     _attach(fresh)
     return outcomes
 
 
-def _outcome(
-    database: _Database,
-    draft: Draft,
-    conversation_id: Any,
-    row: _Row | None,
-    known: dict[tuple[Any, ...], _Known],
-) -> Outcome:
-    if row is None:
+def _outcome(draft: Draft, row: _Row | None, sender: _Known | None) -> Outcome:
+    if row is None or sender is None:
         return Refusal("not_member")
-    sender = None
     if draft.user_id is not None:
-        sender = known.get((conversation_id, database.id_of(draft.user_id), draft.client_id))
-        if sender is None:
+        if sender.may_send is None:
             return Refusal("not_member")
         if not sender.may_send:
             return Refusal("banned")
@@ -181,63 +198,91 @@ def _outcome(
             return Stored(sender.earlier.id, sender.earlier.seq, was_there=True)
     row.added += 1
     stored = Stored(draft.id, row.last_seq + row.added)
-    if sender is not None and draft.client_id is not None:
+    if draft.user_id is not None and draft.client_id is not None:
         # Sent twice within one batch: the second finds the first.
         sender.earlier = stored
     return stored
 
 
-def _lock(database: _Database, ids: set[Any]) -> dict[Any, _Row]:
-    # SQLite's BEGIN IMMEDIATE holds everything already.
-    lock = "" if database.is_sqlite else " FOR UPDATE"
-    asked = [each for (each,) in _padded([(each,) for each in sorted(ids)])]
+def _lock(database: Database, keys: Sequence[_Key]) -> None:
+    asked = [each for (each,) in _padded([(each,) for each in sorted({key[0] for key in keys})])]
     database.execute(
-        "SELECT id, last_seq, kind, persona_id, generation FROM chat_conversation "
-        f"WHERE id IN {_rows_of(database.mark, len(asked), 1)} ORDER BY id{lock}",
+        "SELECT id FROM chat_conversation "
+        f"WHERE id IN {_rows_of(database.mark, len(asked), 1)} ORDER BY id FOR UPDATE",
         asked,
     )
-    return {
-        row[0]: _Row(_as_uuid(row[0]), row[1], row[2], _as_uuid(row[3]) if row[3] else None, row[4])
-        for row in database.fetchall()
-    }
 
 
-def _known(
-    database: _Database, drafts: Sequence[Draft], ids: Sequence[Any]
-) -> dict[tuple[Any, ...], _Known]:
-    """Which senders are members, whether each may send, and what an earlier sending stored."""
-    asked: list[tuple[Any, ...]] = [
-        (conversation_id, database.id_of(draft.user_id), draft.client_id)
-        for draft, conversation_id in zip(drafts, ids, strict=True)
-        if draft.user_id is not None
-    ]
-    if not asked:
-        return {}
-    asked = _padded(asked)
-    database.execute(
-        "SELECT m.conversation_id, m.user_id, v.column3, b.id IS NULL AND u.is_active, k.id, k.seq "
-        f"FROM (VALUES {_rows_of(database.mark, 3, len(asked))}) AS v "
-        "JOIN chat_membership m ON m.conversation_id = v.column1 AND m.user_id = v.column2 "
-        "JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id "
-        "LEFT JOIN chat_message k ON k.user_id = m.user_id "
-        "AND k.conversation_id = m.conversation_id AND k.client_id = v.column3",
-        [part for row in asked for part in row],
-    )
-    return {
-        (row[0], row[1], row[2]): _Known(
-            bool(row[3]), Stored(_as_uuid(row[4]), row[5]) if row[4] else None
+# Nearly every message is alone in its transaction, and a list of one costs SQLite a third more.
+_SEEN = "c.last_seq, c.kind, c.persona_id, c.generation, b.id IS NULL AND u.is_active, k.id, k.seq"
+_LOOK_ONE = (
+    f"SELECT {_SEEN} FROM chat_conversation c "
+    "LEFT JOIN chat_membership m ON m.conversation_id = c.id AND m.user_id = ? "
+    "LEFT JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id "
+    "LEFT JOIN chat_message k ON k.user_id = m.user_id AND k.conversation_id = m.conversation_id "
+    "AND k.client_id = ? WHERE c.id = ?"
+)
+_LOOK = (
+    f"SELECT v.column1, v.column2, v.column3, {_SEEN} FROM (VALUES ...) AS v "
+    "JOIN chat_conversation c ON c.id = v.column1 "
+    "LEFT JOIN chat_membership m ON m.conversation_id = c.id AND m.user_id = v.column2 "
+    "LEFT JOIN core_user u ON u.id = m.user_id LEFT JOIN chat_ban b ON b.user_id = m.user_id "
+    "LEFT JOIN chat_message k ON k.user_id = m.user_id AND k.conversation_id = m.conversation_id "
+    "AND k.client_id = v.column3"
+)
+
+
+def _look(database: Database, keys: Sequence[_Key]) -> tuple[dict[Any, _Row], dict[_Key, _Known]]:
+    """Where the conversations stand; whether their senders are members, may send, and had sent
+    the same before."""
+    rows: list[tuple[Any, ...]]
+    if len(keys) == 1:
+        [(conversation_id, user_id, client_id)] = keys
+        database.execute(
+            _with_marks(_LOOK_ONE, database.mark), (user_id, client_id, conversation_id)
         )
-        for row in database.fetchall()
-    }
+        rows = [(*keys[0], *row) for row in database.fetchall()]
+    else:
+        asked = _padded(list(keys))
+        database.execute(
+            _LOOK.replace("...", _rows_of(database.mark, 3, len(asked))),
+            [part for row in asked for part in row],
+        )
+        rows = database.fetchall()
+    conversations: dict[Any, _Row] = {}
+    known: dict[_Key, _Known] = {}
+    for conversation_id, user_id, client_id, seq, kind, persona, generation, may, pk, at in rows:
+        if conversation_id not in conversations:
+            persona_id = as_uuid(persona) if persona is not None else None
+            conversations[conversation_id] = _Row(seq, kind, persona_id, generation)
+        earlier = Stored(as_uuid(pk), at) if pk is not None else None
+        known[conversation_id, user_id, client_id] = _Known(may, earlier)
+    return conversations, known
 
 
-def _number(database: _Database, conversations: dict[Any, _Row]) -> None:
+@cache
+def _with_marks(statement: str, mark: str) -> str:
+    return statement.replace("?", mark)
+
+
+def _number(database: Database, conversations: dict[Any, _Row], at: datetime) -> None:
     changed = [(key, row.last_seq + row.added) for key, row in conversations.items() if row.added]
+    moment = database.moment(at)
+    if len(changed) == 1:
+        [(conversation_id, last_seq)] = changed
+        database.execute(
+            _with_marks(
+                "UPDATE chat_conversation SET last_seq = ?, last_message_at = ? WHERE id = ?",
+                database.mark,
+            ),
+            (last_seq, moment, conversation_id),
+        )
+        return
     changed = _padded(changed)
     database.execute(
         f"UPDATE chat_conversation SET last_seq = v.column2, last_message_at = {database.mark} "
         f"FROM (VALUES {_rows_of(database.mark, 2, len(changed))}) AS v WHERE id = v.column1",
-        [database.moment(_now()), *(part for row in changed for part in row)],
+        [moment, *(part for row in changed for part in row)],
     )
 
 
@@ -247,36 +292,40 @@ _COLUMNS = (
 )
 
 
-def _insert(database: _Database, fresh: list[tuple[Draft, Stored]]) -> None:
+@lru_cache(maxsize=64)
+def _insertion(mark: str, count: int) -> str:
+    return f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(mark, 12, count)}"
+
+
+def _insert(database: Database, fresh: list[tuple[Draft, _Key, Stored]]) -> None:
     values: list[Any] = []
-    for draft, stored in fresh:
+    for draft, (conversation_id, user_id, client_id), stored in fresh:
         values += (
             database.id_of(draft.id),
-            database.id_of(draft.conversation_id),
+            conversation_id,
             stored.seq,
             "notice" if draft.is_notice else "text",
-            database.id_or_none(draft.user_id),
+            user_id if draft.user_id is not None else None,
             database.id_or_none(draft.persona_id),
             draft.content,
-            draft.client_id,
+            client_id,
             draft.is_ai,
             draft.depth,
             database.moment(draft.created_at),
             0,
         )
-    database.execute(
-        f"INSERT INTO chat_message ({_COLUMNS}) VALUES {_rows_of(database.mark, 12, len(fresh))}",
-        values,
-    )
+    database.execute(_insertion(database.mark, len(fresh)), values)
 
 
 def _ask_personas(
-    database: _Database, fresh: list[tuple[Draft, Stored]], conversations: dict[Any, _Row]
+    database: Database, fresh: list[tuple[Draft, _Key, Stored]], conversations: dict[Any, _Row]
 ) -> None:
     """Leave an answer job with each message that wants one, in the message's own transaction."""
     wanted: list[tuple[Draft, Stored, _Row, UUID]] = []
-    for draft, stored in fresh:
-        row = conversations[database.id_of(draft.conversation_id)]
+    for draft, key, stored in fresh:
+        row = conversations[key[0]]
+        if not draft.asked and row.kind != "persona":
+            continue
         asked = set(draft.asked) - {draft.persona_id}
         if row.kind == "persona" and draft.user_id is not None and row.persona_id is not None:
             asked.add(row.persona_id)
@@ -288,14 +337,14 @@ def _ask_personas(
     values: list[Any] = []
     count = 0
     for draft, stored, row, persona_id in wanted:
-        if (row.id, persona_id) not in present:
+        if (draft.conversation_id, persona_id) not in present:
             continue
         reply_id = uuid7()
         stored.reply_ids += (reply_id,)
         count += 1
         values += (
             database.id_of(reply_id),
-            database.id_of(row.id),
+            database.id_of(draft.conversation_id),
             database.id_of(persona_id),
             database.id_of(draft.id),
             "queued",
@@ -318,9 +367,9 @@ def _ask_personas(
 
 
 def _present_personas(
-    database: _Database, wanted: list[tuple[Draft, Stored, _Row, UUID]]
+    database: Database, wanted: list[tuple[Draft, Stored, _Row, UUID]]
 ) -> set[tuple[UUID, UUID]]:
-    pairs = sorted({(row.id, persona_id) for _, _, row, persona_id in wanted})
+    pairs = sorted({(draft.conversation_id, persona_id) for draft, _, _, persona_id in wanted})
     asked = _padded([(database.id_of(row_id), database.id_of(each)) for row_id, each in pairs])
     database.execute(
         "SELECT m.conversation_id, m.persona_id "
@@ -329,14 +378,14 @@ def _present_personas(
         "JOIN personas_persona p ON p.id = m.persona_id WHERE p.is_active",
         [part for row in asked for part in row],
     )
-    return {(_as_uuid(row[0]), _as_uuid(row[1])) for row in database.fetchall()}
+    return {(as_uuid(row[0]), as_uuid(row[1])) for row in database.fetchall()}
 
 
-def _attach(fresh: list[tuple[Draft, Stored]]) -> None:
-    from apps.chat.models import Attachment
-
-    for draft, _ in fresh:
+def _attach(fresh: list[tuple[Draft, _Key, Stored]]) -> None:
+    for draft, _, _ in fresh:
         if draft.attachment_ids:
+            from apps.chat.models import Attachment
+
             # Only one's own, of this conversation, and not sent before.
             Attachment.objects.filter(
                 pk__in=draft.attachment_ids,

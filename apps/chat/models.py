@@ -18,6 +18,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Those this user is a member of."""
         return self.filter(memberships__user=user)
 
+    def needing_a_person(self) -> Self:
+        """Those where the persona fell silent by itself, and nobody has taken over."""
+        return self.filter(holder=Conversation.Holder.AI).exclude(stopped_for="")
+
 
 class Conversation(models.Model):
     """People and personas who talk; its counters number every message and every change."""
@@ -43,7 +47,8 @@ class Conversation(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_message_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
+    # Without an index, which each send would pay for: lists are of one person's conversations.
+    last_message_at = models.DateTimeField(default=timezone.now, editable=False)
 
     # Raised in the transaction that stores a message, or changes one: both without gaps.
     last_seq = models.PositiveBigIntegerField(default=0, editable=False)

@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from apps.chat import protocol
 from apps.chat.fanout import PREFIX
-from apps.chat.wire import Batch
 
 if TYPE_CHECKING:
     from apps.chat.connection import Connection
@@ -183,4 +182,4 @@ class Presence:
             for connection in watchers:
                 diffs.setdefault(connection, []).append(text)
         for connection, texts in diffs.items():
-            connection.socket.send(Batch(texts))
+            connection.send(*texts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from apps.chat.history import Roster
-from apps.chat.wire import Batch
+from apps.chat.wire import Socket, framed
 
 if TYPE_CHECKING:
     from apps.chat.connection import Connection
@@ -25,6 +25,7 @@ class Room:
     """One conversation on one process."""
 
     __slots__ = (
+        "_answers",
         "_batch",
         "_early",
         "_healing",
@@ -44,10 +45,12 @@ class Room:
         self.roster = roster
         self.last_seq = roster.last_seq
         self.last_change = roster.last_change
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Connection, Socket] = {}
         self.typing: dict[UUID, asyncio.TimerHandle] = {}
         self.empty_since = 0.0
         self._batch: list[bytes] = []
+        # What only one of them hears, before what all do.
+        self._answers: dict[Connection, bytes] = {}
         # Came before their turn: {seq: text} and {-change: text}.
         self._early: dict[int, bytes] = {}
         self._healing = False
@@ -134,30 +137,47 @@ class Room:
 
     def emit(self, text: bytes) -> None:
         """To everybody here, at the end of this turn of the loop."""
-        if not self._batch:
+        self._flush_soon()
+        self._batch.append(framed(text))
+
+    def answer(self, connection: Connection, text: bytes) -> None:
+        """To one of those here, in the same write as what everybody hears in this turn."""
+        if connection in self.connections:
+            self._flush_soon()
+            self._answers[connection] = self._answers.get(connection, b"") + framed(text)
+        else:
+            connection.send(text)
+
+    def _flush_soon(self) -> None:
+        if not self._batch and not self._answers:
             self._hub.flush_soon(self)
-        self._batch.append(text)
 
     def flush(self) -> None:
         """Join what gathered into one write per receiver."""
-        if not self._batch:
+        answers, frames = self._answers, b"".join(self._batch)
+        self._answers, self._batch = {}, []
+        if frames and not answers:
+            for socket in self.connections.values():
+                socket.send(frames)
             return
-        batch = Batch(self._batch)
-        self._batch = []
-        cut = [each for each in self.connections if not each.socket.send(batch)]
-        for connection in cut:
-            self.connections.pop(connection, None)
+        for connection, socket in self.connections.items():
+            if (answer := answers.get(connection)) is not None:
+                socket.send(answer + frames)
+            elif frames:
+                socket.send(frames)
 
     def admit(self, connection: Connection) -> None:
         """From here on this socket gets everything; what came before is not for it."""
-        self.flush()
-        self.connections[connection] = None
+        if self._batch:
+            self.flush()
+        self.connections[connection] = connection.socket
 
     def dismiss(self, connection: Connection) -> None:
         """This socket gets nothing more."""
         if connection in self.connections:
             # What was said while it was here is still its own.
-            self.flush()
+            if self._batch or self._answers:
+                self.flush()
             self.connections.pop(connection, None)
 
     def connections_of(self, user_id: UUID) -> list[Connection]:

@@ -10,7 +10,7 @@ same code sends by ordinary ASGI events.
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, cast
 
 import structlog
@@ -53,22 +53,29 @@ def _whole_text(data: bytes) -> bytes | None:
     return payload
 
 
-class Batch:
-    """Some frames for the same receivers, joined once."""
-
-    __slots__ = ("bytes", "texts")
-
-    def __init__(self, texts: Iterable[bytes]) -> None:
-        self.texts = list(texts)
-        # Most are an ack or one message: nothing to join.
-        only = len(self.texts) == 1
-        self.bytes = framed(self.texts[0]) if only else b"".join(map(framed, self.texts))
+def texts_in(frames: bytes) -> Iterator[bytes]:
+    """What was `framed`, taken apart again."""
+    at = 0
+    while at < len(frames):
+        length = frames[at + 1]
+        at += 2
+        if length > 125:
+            width = 2 if length == 126 else 8
+            length = int.from_bytes(frames[at : at + width])
+            at += width
+        yield frames[at : at + length]
+        at += length
 
 
 class Socket(Protocol):
-    """One client's socket, bounded: `send` never waits, and False means that it was cut."""
+    """One client's socket, bounded: who does not read what is sent is cut, and `send` never waits.
 
-    def send(self, batch: Batch) -> bool: ...
+    `send` takes whole frames. It may change from one call to the next: a server's own function
+    while the client reads, another one when it does not.
+    """
+
+    @property
+    def send(self) -> Callable[[bytes], object]: ...
 
     def close(self, code: int, reason: str) -> None: ...
 
@@ -106,11 +113,20 @@ class _Nowhere:
 _nowhere = _Nowhere()
 
 
+def _waits_for_a_frame(parser: Any) -> bool:
+    # The server's parser runs the common one, which waits in `at_eof` for a first byte.
+    waits_in = parser.gi_yieldfrom.gi_yieldfrom
+    return waits_in is not None and waits_in.__name__ == "at_eof"
+
+
 class GatorProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol with the extension `gator.wire`; start with `--ws` and this class."""
 
     listener: Listener | None = None
     lost: Callable[[], None] | None = None
+    direct: "DirectSocket | None" = None
+    # Listened to, and the library waits for the first byte of a frame.
+    at_rest = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -147,9 +163,19 @@ class GatorProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if (lost := self.lost) is not None:
-            # Both lead back to here; cut, they go without waiting for the collector.
-            self.lost = self.listener = None
+            # All lead back to here; cut, they go without waiting for the collector.
+            self.lost = self.listener = self.direct = None
             lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.direct is not None:
+            self.direct.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.direct is not None:
+            self.direct.resume()
 
     def data_received(self, data: bytes) -> None:
         """Read a whole frame of text at once; everything else goes the library's own way.
@@ -157,24 +183,22 @@ class GatorProtocol(WebSocketsSansIOProtocol):
         Nearly every read is one short frame, and taking it apart byte by byte in a generator
         would cost more than all that chat does with it.
         """
-        if (
-            self.listener is not None
-            and not self.close_sent
-            and self._is_between_messages()
-            and (payload := _whole_text(data)) is not None
-        ):
+        if self.at_rest and (payload := _whole_text(data)) is not None:
             self._hear(payload)
         else:
             super().data_received(data)
+            self.look_at_rest()
 
-    def _is_between_messages(self) -> bool:
+    def look_at_rest(self) -> None:
+        """Only the library's own reading changes this, and a closing."""
         conn = self.conn
-        if conn.current_size is not None or conn.state is not State.OPEN:
-            return False
-        # The server's parser runs the common one, which waits in `at_eof` for a first byte.
-        parser: Any = conn.parser
-        waits_in = parser.gi_yieldfrom.gi_yieldfrom
-        return waits_in is not None and waits_in.__name__ == "at_eof"
+        self.at_rest = (
+            self.listener is not None
+            and not self.close_sent
+            and conn.current_size is None
+            and conn.state is State.OPEN
+            and _waits_for_a_frame(conn.parser)
+        )
 
     def send_receive_event_to_app(self) -> None:
         if self.listener is None:
@@ -200,37 +224,54 @@ class GatorProtocol(WebSocketsSansIOProtocol):
         self.listener(text)
 
 
-class DirectSocket:
-    """Writes framed bytes to uvicorn's transport."""
+def _into_nothing(frames: bytes) -> None:
+    """Where the frames of a closed socket go."""
 
-    __slots__ = ("_limit", "_protocol", "_write")
+
+class DirectSocket:
+    """Writes framed bytes to uvicorn's transport.
+
+    While its client reads, `send` is the transport's own `write`: of what a delivery costs outside
+    the kernel, asking each socket how it is was the most.
+    """
+
+    __slots__ = ("_limit", "_protocol", "send")
 
     def __init__(self, protocol: GatorProtocol, limit: int) -> None:
         self._protocol = protocol
-        self._write = protocol.transport.write
         self._limit = limit
-
-    def send(self, batch: Batch) -> bool:
-        protocol = self._protocol
-        if protocol.close_sent or protocol.disconnected:
-            return False
-        # `writable` falls at the transport's own mark (64 KB): only then is asking worth it.
+        self.send: Callable[[bytes], object] = protocol.transport.write
+        protocol.direct = self
         if not protocol.writable.is_set():
-            waiting = protocol.transport.get_write_buffer_size()
-            if waiting + len(batch.bytes) > self._limit:
-                # No close frame would get through either; its client resumes from the database.
-                protocol.transport.abort()
-                return False
-        self._write(batch.bytes)
-        return True
+            self.pause()
+
+    def pause(self) -> None:
+        """64 KB wait: from here on each frame asks whether there is room for it."""
+        if self.send is not _into_nothing:
+            self.send = self._send_if_there_is_room
+
+    def resume(self) -> None:
+        if self.send is not _into_nothing:
+            self.send = self._protocol.transport.write
+
+    def _send_if_there_is_room(self, frames: bytes) -> None:
+        transport = self._protocol.transport
+        if transport.get_write_buffer_size() + len(frames) > self._limit:
+            # No close frame would get through either; its client resumes from the database.
+            self.send = _into_nothing
+            transport.abort()
+        else:
+            transport.write(frames)
 
     def close(self, code: int, reason: str) -> None:
         protocol = self._protocol
         if protocol.close_sent or protocol.disconnected or protocol.transport.is_closing():
             return
+        self.send = _into_nothing
+        protocol.at_rest = False
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         protocol.conn.send_close(code, reason)
-        self._write(b"".join(protocol.conn.data_to_send()))
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
         protocol.close_sent = True
         protocol.close_timer = protocol.loop.call_later(1.0, protocol.transport.close)
 
@@ -238,6 +279,7 @@ class DirectSocket:
         if self._protocol.disconnected:
             return False
         self._protocol.listener, self._protocol.lost = listener, lost
+        self._protocol.look_at_rest()
         return True
 
 
@@ -253,17 +295,17 @@ class AsgiSocket:
         self._cut = False
         self._task: asyncio.Task[None] | None = None
 
-    def send(self, batch: Batch) -> bool:
+    def send(self, frames: bytes) -> None:
         if self._cut or self._closing:
-            return False
-        self._size += len(batch.bytes)
+            return
+        texts = list(texts_in(frames))
+        self._size += sum(map(len, texts))
         if self._size > self._limit:
             self._cut = True
             self.close(1013, "too slow")
-            return False
-        self._waiting += batch.texts
+            return
+        self._waiting += texts
         self._wake()
-        return True
 
     def close(self, code: int, reason: str) -> None:
         if self._closing is None:

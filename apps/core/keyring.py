@@ -23,7 +23,9 @@ def key_file() -> Path:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Two processes that both find no key, or both rotate, must not overwrite each other's."""
-    with key_file().with_suffix(".lock").open("w") as lock:
+    # Whatever the umask: `up` starts with no file beside the keys that others can read.
+    descriptor = os.open(key_file().with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -324,6 +324,7 @@ def _keep(row: SignIn, publisher: Connecting, found: Connected, *, by: User) -> 
         account.status = Status.WORKING
     account.status_detail = f"Connected as {identity.handle}."[:500]
     account.facts = {**identity.facts, "remote_id": identity.remote_id, "url": identity.url}
+    account.follow_up_detail = ""
     account.wait_until = None
     account.tested_at = timezone.now()
     account.access_ends_at = health.access_ends(found.credentials)

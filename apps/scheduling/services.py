@@ -395,8 +395,8 @@ def set_credentials(
     """Replace an account's credentials; what waits for it goes on once a test succeeds."""
     account.credentials = Sealed.of(dict(credentials))
     account.status = SocialAccount.Status.UNTESTED
-    account.status_detail = ""
-    account.save(update_fields=["credentials", "status", "status_detail"])
+    account.status_detail = account.follow_up_detail = ""
+    account.save(update_fields=["credentials", "status", "status_detail", "follow_up_detail"])
     audit.record(actor=by, action="change credentials", about=account)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Sum
 
 from apps.sentiment.figures import Sample
 from apps.sentiment.models import Day, Reading
@@ -97,5 +98,28 @@ def of(subject: Subject, start: date, end: date) -> list[DayFigures]:
             emotions=row.emotions,
             topics=row.topics,
         )
+        for row in rows
+    ]
+
+
+def moods_since(start: date, most: int) -> list[dict[str, Any]]:
+    """Personas people wrote to since then, the most talked about first: `persona`, its `name`, the
+    mean `score` of what could be read, and how many `comments` that were."""
+    rows = (
+        Day.objects.filter(date__gte=start, weight__gt=0)
+        .exclude(persona=None)
+        .values("persona", name=F("persona__name"))
+        .annotate(
+            comments=Sum(F("count") - F("abstained")), sum=Sum("score"), weighed=Sum("weight")
+        )
+        .order_by("-comments", "name")[:most]
+    )
+    return [
+        {
+            "persona": row["persona"],
+            "name": row["name"],
+            "score": row["sum"] / row["weighed"],
+            "comments": row["comments"],
+        }
         for row in rows
     ]

@@ -14,6 +14,7 @@ export class Log extends EventTarget {
   #items = new Map();
   #atEnd = true;
   #top = 0;
+  #height = 0;
   #unseen = 0;
   #shownVersions = new Map();
   #drawnId = null;
@@ -206,9 +207,10 @@ export class Log extends EventTarget {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
-    const isUpward = scrollTop < this.#top;
-    this.#top = scrollTop;
-    // Words that came since the last frame take the end away, but only a reader leaves it.
+    // Words that came since the last frame take the end away, and a draft that grows or goes moves
+    // what stands above it, but only a reader leaves the end.
+    const isUpward = scrollTop < this.#top && clientHeight === this.#height;
+    [this.#top, this.#height] = [scrollTop, clientHeight];
     const atEnd = scrollHeight - scrollTop - clientHeight < NEAR || (this.#atEnd && !isUpward);
     if (atEnd === this.#atEnd) return;
     this.#atEnd = atEnd;
@@ -218,6 +220,8 @@ export class Log extends EventTarget {
 
   #jumpToEnd() {
     this.box.scrollTop = this.box.scrollHeight;
+    // A reader who scrolls before this jump's own event comes leaves from here.
+    [this.#top, this.#height] = [this.box.scrollTop, this.box.clientHeight];
   }
 
   toEnd() {

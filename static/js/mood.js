@@ -23,7 +23,7 @@ function draw() {
   const axis = (more) => ({ grid: { color: line }, ticks: { color: ink }, ...more });
   const options = (y, legend) => ({
     animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-    plugins: { legend: { display: legend, labels: { color: ink, usePointStyle: true, pointStyle: "line" } } },
+    plugins: { legend: { display: legend, labels: { color: ink, usePointStyle: true, pointStyle: "line", pointStyleWidth: 26 } } },
     scales: { x: axis(), y: axis(y) },
   });
   const make = (name, config) => {

@@ -129,7 +129,7 @@ def test_a_restore_keeps_them_out_until_its_end(
 def test_what_fails_in_the_middle_leaves_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch, kind: Exception
 ) -> None:
-    def breaks(pieces: object) -> Iterator[bytes]:
+    def breaks(pieces: object, plain: object) -> Iterator[bytes]:
         yield b"half"
         raise kind
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -145,6 +146,17 @@ def test_events_as_json(manage: Manage) -> None:
     assert json.loads(events.out)["content"]["files"] == 3
     first = json.loads(events.err.splitlines()[0])
     assert first["event"] == "progress" and first["stage"] == "Content"
+
+
+def test_the_log_does_not_say_it_again(manage: Manage, caplog: pytest.LogCaptureFixture) -> None:
+    """Its lines would tear the progress, and come as a mail from every night's cron."""
+    with caplog.at_level(logging.INFO):
+        assert manage("backup", "--only", "content").code == 0
+        assert caplog.messages == []
+        assert manage("backup", "--to", "nowhere", "--quiet").code == 2
+        quiet = manage("backup", "--quiet")
+        assert (quiet.code, quiet.err) == (0, "")
+        assert caplog.messages == [] and logging.getLogger().level == logging.INFO
 
 
 def test_busy_while_another_runs(manage: Manage, home: Home) -> None:

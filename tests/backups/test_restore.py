@@ -308,7 +308,8 @@ def test_cut_short_it_is_finished_or_undone(
         restoring.rollback(Progress())
         assert (home.posts(), home.files()) == spoilt
     assert journal.unfinished() is None
-    assert home.restore(made.id).restored
+    # Nothing of it is in the way of the next one; the files alone say so in a tenth of the time.
+    assert home.restore(made.id, what="all" if step == "switched" else "content").restored
 
 
 def test_without_the_credential_key_the_account_says_reconnect(

@@ -106,6 +106,19 @@ def test_there_are_at_least_fifty() -> None:
             '<p><a href="https://example.org/?a=1&amp;b=2" '
             'rel="noopener noreferrer nofollow ugc">Gator</a></p>\n',
         ),
+        (
+            "See https://example.org/a_b?x=1&y=2 (or http://example.org/c_(d)).",
+            '<p>See <a href="https://example.org/a_b?x=1&amp;y=2" '
+            'rel="noopener noreferrer nofollow ugc">https://example.org/a_b?x=1&amp;y=2</a> '
+            '(or <a href="http://example.org/c_(d)" '
+            'rel="noopener noreferrer nofollow ugc">http://example.org/c_(d)</a>).</p>\n',
+        ),
+        ("`https://example.org/`", "<p><code>https://example.org/</code></p>\n"),
+        (
+            "[https://example.org/](https://example.org/)",
+            '<p><a href="https://example.org/" '
+            'rel="noopener noreferrer nofollow ugc">https://example.org/</a></p>\n',
+        ),
     ],
 )
 def test_markdown_is_rendered(text: str, html: str | None) -> None:

@@ -1,5 +1,6 @@
 """Credentials at rest: sealed, rotated, and honest about a missing key."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def test_rotation_reseals_every_row_and_may_forget_the_old_key(sealed: SocialAcc
     assert sealed.credentials.key_id != old
     assert list(keyring.keys()) == [sealed.credentials.key_id]
     assert sealed.credentials.open() == {"token": "very secret"}
+
+
+def test_nothing_beside_the_keys_is_open_to_others_whatever_the_umask(
+    wall: SocialAccount, own_keys: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        call_command("rotate_keys")
+    finally:
+        os.umask(before)
+    files = list(own_keys.iterdir())
+    assert {each.suffix for each in files} >= {".lock"}
+    assert all(each.stat().st_mode & 0o077 == 0 for each in files)
 
 
 def test_without_its_key_a_credential_says_so(sealed: SocialAccount, own_keys: Path) -> None:

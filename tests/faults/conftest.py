@@ -14,12 +14,6 @@ from tests.servers import free_port, postgres_url
 from tests.settings import TESTS_DATABASE, TESTS_POSTGRES
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--kills", type=int, default=300, help="How many processes a fault test kills."
-    )
-
-
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
     """How many processes to kill."""

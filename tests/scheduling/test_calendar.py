@@ -91,6 +91,22 @@ def test_one_persona_can_be_looked_at(as_kei: Client, wall: SocialAccount, marlo
     assert "Hers" not in page
 
 
+def test_many_personas_are_a_list_to_choose_from(
+    as_kei: Client, wall: SocialAccount, luna: Persona
+) -> None:
+    assert "<select" not in as_kei.get(CALENDAR).content.decode()
+    for number in range(6):
+        Persona.objects.create(name=f"Persona {number}", handle=f"persona{number}")
+    posted(wall, in_days(0), text="Hers")
+    query = {"at": in_days(0).date().isoformat(), "view": "week", "persona": str(luna.pk)}
+    page = as_kei.get(CALENDAR, query).content.decode()
+    assert f'<option value="{luna.pk}" selected>Luna</option>' in page
+    # Choosing another keeps the days and the view.
+    assert f'name="at" value="{query["at"]}"' in page
+    assert 'name="view" value="week"' in page
+    assert "Hers" in page
+
+
 @pytest.mark.parametrize("query", ["view=year", "at=yesterday", "at=0001-01-01", "persona=x"])
 def test_nonsense_in_the_address_is_the_ordinary_calendar(as_kei: Client, query: str) -> None:
     assert as_kei.get(f"{CALENDAR}?{query}").status_code == 200

@@ -97,3 +97,12 @@ def test_check_asks_the_network_whether_it_answers(
 
 def test_there_is_no_page_of_an_unknown_network(as_kei: Client) -> None:
     assert as_kei.get(f"{LIST}setup/nothing/").status_code == 404
+
+
+def test_the_api_says_it_as_well(as_kei: Client) -> None:
+    found = {each["name"]: each for each in as_kei.get("/api/v1/networks/").json()}
+    assert {name for name in found if found[name]["signs_in"]} == SIGN_IN
+    setup = found["threads"]["setup"]
+    assert "threads_manage_insights" in setup["rights"]
+    assert setup["https"] and setup["steps"] and setup["tried"] == ""
+    assert found["bluesky"]["setup"]["tried"]

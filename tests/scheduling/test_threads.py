@@ -58,6 +58,23 @@ def states(parts: list[Delivery]) -> list[str]:
     )
 
 
+def test_lists_show_a_thread_as_one_until_its_parts_differ(
+    thread: Callable[..., list[Delivery]], as_kei: Client
+) -> None:
+    parts = thread("keyed", scheduled_at=timezone.now() + timedelta(days=1))
+
+    def shown() -> list[int]:
+        page = as_kei.get("/admin/scheduling/post/").content.decode()
+        return [page.count(f"Stand-in: {words}") for words in ("Scheduled", "Published")]
+
+    assert shown() == [1, 0]
+    Delivery.objects.filter(pk=parts[0].pk).update(state=State.PUBLISHED)
+    assert shown() == [1, 1]
+    page = as_kei.get(f"/admin/scheduling/post/{parts[0].post_id}/change/").content.decode()
+    for words in ("· Stand-in<", "· Stand-in · part 2", "· Stand-in · part 3"):
+        assert page.count(words) == 1
+
+
 def replies(network: StandIn) -> list[tuple[str, str, str]]:
     """What was sent: text, the id it replies to, the root."""
     return [

@@ -18,10 +18,12 @@ from apps.scheduling import following, health, publishing, services
 from apps.scheduling.models import Delivery, SocialAccount
 from apps.scheduling.networks import publishers
 from apps.scheduling.publishers.base import (
+    NO_RIGHT,
     Account,
     Echo,
     Identity,
     NeedsReconnect,
+    Permanent,
     Posted,
     Reply,
     Temporary,
@@ -64,12 +66,14 @@ def account(settings: Settings, luna: Persona) -> SocialAccount:
     )
 
 
-def schedule(account: SocialAccount, after: timedelta = timedelta()) -> Delivery:
+def schedule(
+    account: SocialAccount, after: timedelta = timedelta(), *, text: str = "Fog"
+) -> Delivery:
     post = services.schedule_post(
         services.Draft(
             persona=account.persona,
             accounts=[account],
-            text="Fog",
+            text=text,
             scheduled_at=timezone.now() + after,
         ),
         by=None,
@@ -142,11 +146,22 @@ def test_a_paused_account_is_left_alone(account: SocialAccount) -> None:
 
 @pytest.fixture
 def out(account: SocialAccount) -> Delivery:
-    delivery = schedule(account)
+    return publish(account)
+
+
+def publish(account: SocialAccount, text: str = "Fog") -> Delivery:
+    """A post that went out an hour ago."""
+    delivery = schedule(account, text=text)
     publishing.publish([delivery.pk])
-    Delivery.objects.update(published_at=timezone.now() - timedelta(hours=1))
+    rows = Delivery.objects.filter(pk=delivery.pk)
+    rows.update(published_at=timezone.now() - timedelta(hours=1))
     delivery.refresh_from_db()
     return delivery
+
+
+def turn_comes() -> None:
+    """Every post's turn to be asked about has come again."""
+    Delivery.objects.update(followed_at=timezone.now() - timedelta(minutes=31))
 
 
 def test_likes_and_replies_are_kept_for_reading(out: Delivery) -> None:
@@ -230,3 +245,111 @@ def test_only_networks_that_tell_are_asked(
     Delivery.objects.update(published_at=timezone.now() - timedelta(hours=1))
     assert not publishers["wall"].can_follow_up
     assert following.follow_due() == 1
+
+
+def test_a_missing_right_is_said_on_the_account_which_goes_on_publishing(
+    out: Delivery, account: SocialAccount, as_kei: Client, api: APIClient
+) -> None:
+    Telling.echo = Permanent("Likes need insights_right.", code=NO_RIGHT)
+    assert following.follow_due() == 0
+
+    def said() -> tuple[str, str]:
+        page = as_kei.get(f"/admin/scheduling/socialaccount/{account.pk}/change/")
+        shown = api.get(f"/api/v1/accounts/{account.pk}/").json()["follow_up_detail"]
+        return shown, page.content.decode()
+
+    shown, page = said()
+    assert shown == "Likes need insights_right." and shown in page
+    account.refresh_from_db()
+    assert account.status == "working"
+    assert publish(account, "More fog").state == Delivery.State.PUBLISHED
+    # Part of it: the numbers come, and the page says what the replies would need.
+    turn_comes()
+    Telling.echo = Echo(likes=3, lacking="Replies need reading_right.")
+    assert following.follow_due() == 2
+    assert said()[0] == "Replies need reading_right."
+    assert Engagement.objects.filter(likes=3).count() == 2
+    # A look at which nothing was learnt of rights leaves the word; then the right is there.
+    turn_comes()
+    Telling.echo = Echo(likes=4)
+    following.follow_due()
+    assert said()[0] == "Replies need reading_right."
+    turn_comes()
+    Telling.echo = Echo(likes=4, lacking="")
+    following.follow_due()
+    shown, page = said()
+    assert shown == "" and "cannot be asked in full" not in page
+
+
+@pytest.mark.parametrize(
+    ("error", "questions"),
+    [
+        (Temporary("Slow down.", whole_account=True), 1),
+        (NeedsReconnect("Expired."), 1),
+        (Permanent("No right.", code=NO_RIGHT), 1),
+        (Temporary("Busy."), 2),
+        (Permanent("It is gone."), 2),
+    ],
+)
+def test_an_account_that_does_not_tell_now_is_not_pressed(
+    out: Delivery, account: SocialAccount, error: Exception, questions: int
+) -> None:
+    publish(account, "More fog")
+    Telling.echo = error
+    assert following.follow_due() == 0
+    assert len(Telling.asked) == questions
+    # What was not asked waits for its next turn as well.
+    following.follow_due()
+    assert len(Telling.asked) == questions
+    account.refresh_from_db()
+    assert account.status == "working"
+
+
+@pytest.mark.parametrize("author", ["luna", "@Luna", ""])
+def test_what_the_persona_wrote_below_is_nobodys_opinion(out: Delivery, author: str) -> None:
+    Telling.echo = Echo(
+        comments=2,
+        replies=(
+            Reply(remote_id="own", text="Part two", author=author),
+            Reply(remote_id="fan", text="So calm", author="luna.fan"),
+        ),
+    )
+    assert following.follow_due() == 1
+    own = {"own"} if not author else set()
+    assert set(Comment.objects.values_list("remote_id", flat=True)) == {"fan"} | own
+
+
+def test_a_comment_of_our_own_is_not_asked_about(
+    out: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Delivery.objects.update(part=1)
+    monkeypatch.setattr(Telling, "comments", True)
+    assert following.follow_due() == 0
+    monkeypatch.setattr(Telling, "comments", False)
+    assert following.follow_due() == 1
+
+
+@pytest.mark.parametrize(
+    ("age", "last", "asked"),
+    [
+        (timedelta(hours=3), None, True),
+        (timedelta(hours=10), timedelta(hours=5), False),
+        (timedelta(hours=10), timedelta(hours=7), True),
+        (timedelta(days=5), timedelta(hours=20), False),
+        (timedelta(days=5), timedelta(hours=25), True),
+        (timedelta(days=20), timedelta(days=6), False),
+        (timedelta(days=20), timedelta(days=8), True),
+        (timedelta(days=31), None, False),
+    ],
+)
+def test_a_network_that_charges_is_asked_a_dozen_times_in_all(
+    out: Delivery,
+    monkeypatch: pytest.MonkeyPatch,
+    age: timedelta,
+    last: timedelta | None,
+    asked: bool,
+) -> None:
+    monkeypatch.setattr(Telling, "charges_to_ask", True)
+    now = timezone.now()
+    Delivery.objects.update(published_at=now - age, followed_at=last and now - last)
+    assert following.follow_due() == int(asked)

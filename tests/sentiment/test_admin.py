@@ -35,7 +35,7 @@ def test_each_page_opens_and_sam_sees_none(
         comments=[str(comment.pk)],
     )
     row = services.correct(comment=comment, label="negative", by=None)
-    paths = [reverse(f"admin:sentiment_{name}") for name in PAGES]
+    paths = [reverse(f"admin:sentiment_reading_{name}") for name in PAGES]
     for model in ("reading", "comment", "correction", "competitor", "watch", "spike", "batch"):
         paths.append(reverse(f"admin:sentiment_{model}_changelist"))
     paths += [
@@ -73,12 +73,15 @@ def test_a_failing_competitor_is_named_and_can_be_tried_again(as_kei: Client) ->
 @pytest.mark.django_db
 def test_a_text_is_shown_with_its_evidence_and_never_as_markup(as_kei: Client) -> None:
     text = "<b>I love</b> it, but the <script>x</script> is terrible"
-    page = as_kei.post(reverse("admin:sentiment_try"), {"text": text}).content.decode()
+    page = as_kei.post(reverse("admin:sentiment_reading_try"), {"text": text}).content.decode()
     assert "<script>x" not in page
     assert "&lt;b&gt;" in page
     assert '<mark class="g-bad"' in page
     assert "after but" in page
-    assert as_kei.post(reverse("admin:sentiment_try"), {"text": "a" * 10_001}).status_code == 200
+    assert (
+        as_kei.post(reverse("admin:sentiment_reading_try"), {"text": "a" * 10_001}).status_code
+        == 200
+    )
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import psycopg
 import structlog
@@ -121,23 +121,22 @@ def _said(errors: IO[bytes]) -> str:
 
 
 def _gathered(pipe: int) -> Iterator[bytes]:
-    """What comes through a pipe, in whole chunks.
+    """What comes through a pipe, in whole chunks, each good until the next one is asked for.
 
     pg_dump writes 4 kB at a time. Woken for each of them, both processes would spend more on
     taking turns than on their work; so let the pipe fill for a moment.
     """
-    parts: list[bytes] = []
+    chunk = memoryview(bytearray(CHUNK))
     size = 0
-    while part := os.read(pipe, CHUNK - size):
-        parts.append(part)
-        size += len(part)
+    while read := os.readv(pipe, [chunk[size:]]):
+        size += read
         if size < CHUNK:
             time.sleep(PAUSE)
             continue
-        yield b"".join(parts)
-        parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
+        yield cast(bytes, chunk)
+        size = 0
+    if size:
+        yield cast(bytes, chunk[:size])
 
 
 class PostgresSnapshot:

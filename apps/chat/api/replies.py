@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -141,13 +142,13 @@ class Erasure(Strict):
 class MyDataView(ChatView):
     """What chat holds about oneself."""
 
-    @extend_schema(responses=serializers.DictField(), operation_id="my_chat_data")
+    @extend_schema(responses=OpenApiTypes.OBJECT, operation_id="my_chat_data")
     def get(self, request: Request) -> Response:
         """Take everything away."""
         return Response(services.export_user(user=self.actor, by=self.actor))
 
     @extend_schema(
-        request=Erasure, responses=serializers.DictField(), operation_id="erase_my_chat_data"
+        request=Erasure, responses=OpenApiTypes.OBJECT, operation_id="erase_my_chat_data"
     )
     def post(self, request: Request) -> Response:
         """Erase everything; it cannot be undone."""

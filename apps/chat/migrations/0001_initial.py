@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(blank=True, max_length=120)),
                 ('pair', models.CharField(blank=True, editable=False, max_length=120, null=True, unique=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('last_message_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ('last_message_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('last_seq', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('last_change', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('indexed_seq', models.PositiveBigIntegerField(default=0, editable=False)),

@@ -150,8 +150,6 @@ def parse(text: str | None) -> Frame:
     plan = _PLANS.get(kind) if type(kind) is str else None
     if plan is None:
         raise BadFrame("unknown_type")
-    given = raw.get("client_id")
-    echo = given if type(given) is str and len(given) <= LONGEST_CLIENT_ID else None
     frame: Frame = {"type": kind}
     name = ""
     try:
@@ -162,13 +160,20 @@ def parse(text: str | None) -> Frame:
             if (value := raw.get(name)) is not None:
                 frame[name] = read(value)
     except KeyError:
-        raise BadFrame("bad_field", f"{kind} needs {name!r}.", client_id=echo) from None
+        raise BadFrame("bad_field", f"{kind} needs {name!r}.", client_id=_named_in(raw)) from None
     except OverflowError:
         raise BadFrame(
             "too_large",
             f"{name!r} has at most {LONGEST_CONTENT:,} characters.",
-            client_id=echo,
+            client_id=_named_in(raw),
         ) from None
     except ValueError as error:
-        raise BadFrame("bad_field", f"{name!r} must be {error}.", client_id=echo) from None
+        about = f"{name!r} must be {error}."
+        raise BadFrame("bad_field", about, client_id=_named_in(raw)) from None
     return frame
+
+
+def _named_in(raw: dict[str, Any]) -> str | None:
+    """The client id to name in an error, when there is one that may be echoed."""
+    given = raw.get("client_id")
+    return given if type(given) is str and len(given) <= LONGEST_CLIENT_ID else None

@@ -22,6 +22,8 @@ from apps.scheduling.models import Delivery, Post
 VIEWS = {"month": "Month", "week": "Week", "list": "List"}
 LIST_DAYS = 30
 MOST_LISTED = 500
+# So many personas have a button each; more are a list to choose from.
+MOST_BUTTONS = 5
 # A day shows so many; the list has the rest.
 MOST_A_DAY = {"month": 8, "week": 30}
 EARLIEST, LATEST = date(1971, 1, 1), date(2199, 1, 1)
@@ -68,10 +70,12 @@ def context(request: HttpRequest) -> dict[str, Any]:
         # Goes on where this page ends.
         later = max(max(by_day), at + timedelta(days=1)).isoformat()
 
+    personas = list(Persona.objects.active())
     return {
         "view": view,
         "views": [(name, label, link(view=name)) for name, label in VIEWS.items()],
         "at": at,
+        "at_iso": at.isoformat(),
         "heading": _heading(view, first, days, at),
         "weeks": [shown[start : start + 7] for start in range(0, len(shown), 7)],
         "days": [day for day in shown if day["entries"] or view != "list"],
@@ -79,7 +83,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "earlier": link(at=_step(view, at, -1)),
         "later": link(at=later),
         "now": link(at=today.isoformat()),
-        "personas": [(each, link(persona=each.pk)) for each in Persona.objects.active()],
+        "personas": [(each, link(persona=each.pk)) for each in personas],
+        "many_personas": len(personas) > MOST_BUTTONS,
         "everybody": link(persona=""),
         "persona": persona,
         "left_out": found.left_out,

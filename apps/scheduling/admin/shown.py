@@ -72,7 +72,13 @@ def state_badge(delivery: Delivery) -> SafeString:
 
 
 def delivery_badges(deliveries: Iterable[Delivery]) -> SafeString:
-    """One badge per delivery of a post: the network, in the colour and the words of its state."""
+    """The networks of a post, each in the colour and the words of its state.
+
+    Parts of a thread are one badge while they are in the same state.
+    """
+    alike: dict[tuple[Any, str], Delivery] = {}
+    for each in deliveries:
+        alike.setdefault((each.account_id, each.state), each)
     return format_html_join(
         " ",
         "{}",
@@ -84,7 +90,7 @@ def delivery_badges(deliveries: Iterable[Delivery]) -> SafeString:
                     each.error or str(each.account),
                 ),
             )
-            for each in deliveries
+            for each in alike.values()
         ),
     )
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.core.api import Resource, Shared
 from apps.core.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
-from apps.scheduling import health, keeping, services, slots
+from apps.scheduling import connecting, health, keeping, services, slots
 from apps.scheduling.api.slots import SlotsInput, SlotsOutput, slots_of
 from apps.scheduling.models import SocialAccount
 from apps.scheduling.networks import publishers
@@ -88,6 +88,7 @@ class AccountOutput(serializers.ModelSerializer[SocialAccount]):
             "server",
             "status",
             "status_detail",
+            "follow_up_detail",
             "has_credentials",
             "disclosure",
             "ai_label",
@@ -203,6 +204,22 @@ class CredentialFieldOutput(serializers.Serializer[Any]):
     required = serializers.BooleanField()  # type: ignore[assignment]
 
 
+class SetupOutput(serializers.Serializer[Any]):
+    """What a network demands before an account can be connected, in words for people."""
+
+    account = serializers.CharField()
+    app = serializers.CharField()
+    review = serializers.CharField()
+    cost = serializers.CharField()
+    rights = serializers.ListField(child=serializers.CharField())
+    steps = serializers.ListField(child=serializers.CharField())
+    page = serializers.CharField(help_text="Where the network manages it.")
+    https = serializers.BooleanField(help_text="It needs a public https address of the studio.")
+    tried = serializers.CharField(
+        help_text="How it was tried; empty: never against the live service."
+    )
+
+
 class NetworkOutput(serializers.Serializer[Any]):
     """A network that this studio publishes to."""
 
@@ -217,6 +234,8 @@ class NetworkOutput(serializers.Serializer[Any]):
     can_follow_up = serializers.BooleanField(help_text="Likes and replies are fetched.")
     limits = LimitsOutput()
     credential_fields = CredentialFieldOutput(many=True)
+    setup = SetupOutput()
+    signs_in = serializers.BooleanField(help_text="Staff connect accounts by signing in there.")
 
 
 class NetworksView(Shared):
@@ -268,4 +287,6 @@ def _described(name: str, publisher: Publisher) -> dict[str, Any]:
             else None,
         },
         "credential_fields": publisher.credential_fields,
+        "setup": asdict(publisher.setup),
+        "signs_in": connecting.can_sign_in(name),
     }

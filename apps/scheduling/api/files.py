@@ -24,7 +24,7 @@ from apps.scheduling.models import Delivery, Post
 MOST_IN_BATCH = 500
 
 
-class ImportInput(Strict):
+class PostsImportInput(Strict):
     """A file of posts."""
 
     file = serializers.FileField()
@@ -36,7 +36,7 @@ class ImportInput(Strict):
         return persona_of(value)
 
 
-class ImportOutput(serializers.Serializer[Any]):
+class PostsImportOutput(serializers.Serializer[Any]):
     """What a file holds, and what was made of it."""
 
     rows = serializers.IntegerField()
@@ -47,7 +47,7 @@ class ImportOutput(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField()
 
 
-class BatchInput(Strict):
+class PostsBatchInput(Strict):
     """Posts to send now."""
 
     content_ids = serializers.ListField(child=Id(), allow_empty=False, max_length=MOST_IN_BATCH)
@@ -75,7 +75,7 @@ class SkippedOutput(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class BatchOutput(serializers.Serializer[Any]):
+class PostsBatchOutput(serializers.Serializer[Any]):
     """What goes out, and what does not."""
 
     deliveries = BatchedOutput(many=True)
@@ -104,7 +104,9 @@ class PostFiles(Resource):
     }
 
     @extend_schema(
-        request={"multipart/form-data": ImportInput}, responses={200: ImportOutput}, filters=False
+        request={"multipart/form-data": PostsImportInput},
+        responses={200: PostsImportOutput},
+        filters=False,
     )
     @action(detail=False, methods=["post"], url_path="import", parser_classes=[MultiPartParser])
     def import_file(self, request: Request) -> Response:
@@ -112,7 +114,7 @@ class PostFiles(Resource):
 
         Rows with errors are listed and left out; with `dry_run` nothing is stored.
         """
-        given = self.read(request, ImportInput)
+        given = self.read(request, PostsImportInput)
         parsed = read_file(
             given["file"],
             persona=given.get("persona"),
@@ -146,11 +148,11 @@ class PostFiles(Resource):
         posts = self.filter_queryset(Post.objects.all())
         return exported(bulk.export(posts, kind=kind), kind, content_type)
 
-    @extend_schema(request=BatchInput, responses=BatchOutput, filters=False)
+    @extend_schema(request=PostsBatchInput, responses=PostsBatchOutput, filters=False)
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Send posts now, on the named networks, as `batch_publish_content` does."""
-        given = self.read(request, BatchInput)
+        given = self.read(request, PostsBatchInput)
         found = Post.objects.in_bulk(given["content_ids"])
         unknown = [pk for pk in given["content_ids"] if pk not in found]
         sent, skipped = bulk.publish_batch(
@@ -158,7 +160,9 @@ class PostFiles(Resource):
         )
         missing = [{"post": pk, "reason": "There is no such post."} for pk in unknown]
         reasons = [{"post": post.pk, "reason": why} for post, why in skipped]
-        return Response(BatchOutput({"deliveries": sent, "skipped": [*reasons, *missing]}).data)
+        return Response(
+            PostsBatchOutput({"deliveries": sent, "skipped": [*reasons, *missing]}).data
+        )
 
 
 def exported(content: str, kind: str, content_type: str) -> HttpResponse:

@@ -20,8 +20,8 @@ from apps.scheduling.api.files import PostFiles
 from apps.scheduling.api.queues import QueueInput
 from apps.scheduling.api.writing import (
     ApproveInput,
-    CommentInput,
-    CommentOutput,
+    PostCommentInput,
+    PostCommentOutput,
     SendBackInput,
 )
 from apps.scheduling.models import Delivery, Post, PostMedia
@@ -262,20 +262,20 @@ class PostViewSet(PostFiles):
         approving.send_back(post, reason=given["reason"], by=self.actor)
         return self.shown(pk)
 
-    @extend_schema(responses=CommentOutput(many=True), filters=False)
+    @extend_schema(responses=PostCommentOutput(many=True), filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
     def comments(self, request: Request, pk: str) -> Response:
         """What staff said about a post, the oldest first."""
         rows = self.get_object().comments.select_related("author")
-        return Response(CommentOutput(rows, many=True).data)
+        return Response(PostCommentOutput(rows, many=True).data)
 
-    @extend_schema(request=CommentInput, responses={201: CommentOutput})
+    @extend_schema(request=PostCommentInput, responses={201: PostCommentOutput})
     @comments.mapping.post
     def comment(self, request: Request, pk: str) -> Response:
         """Say something about a post, to the others on the staff."""
-        post, given = self.get_object(), self.read(request, CommentInput)
+        post, given = self.get_object(), self.read(request, PostCommentInput)
         row = approving.comment_on(post, text=given["text"], by=self.actor)
-        return Response(CommentOutput(row).data, status=201)
+        return Response(PostCommentOutput(row).data, status=201)
 
     @action(detail=True, methods=["post"])
     def unpublish(self, request: Request, pk: str) -> Response:

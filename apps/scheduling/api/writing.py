@@ -67,13 +67,13 @@ class HashtagSetViewSet(Kept):
     filterset_fields = ("persona", "name")
 
 
-class CommentInput(Strict):
+class PostCommentInput(Strict):
     """What to say about a post."""
 
     text = Text(max_length=LONGEST_COMMENT)
 
 
-class CommentOutput(serializers.ModelSerializer[PostComment]):
+class PostCommentOutput(serializers.ModelSerializer[PostComment]):
     """What one of the staff said about a post."""
 
     author = serializers.CharField(source="author.username", default=None, read_only=True)

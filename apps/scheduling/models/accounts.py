@@ -34,6 +34,8 @@ class SocialAccount(models.Model):
     credentials = EncryptedField()
     status = models.CharField(max_length=10, choices=Status, default=Status.UNTESTED)
     status_detail = models.CharField(max_length=500, blank=True, editable=False)
+    # The right it lacks to ask how its posts did; it publishes all the same.
+    follow_up_detail = models.CharField(max_length=500, blank=True, editable=False)
     # What the server said of itself at the last test: its limits, our id there.
     facts = models.JSONField(default=dict, blank=True, editable=False)
     # A rate limit concerns the whole account: none of its posts goes out before this.

@@ -187,6 +187,11 @@ class Reply:
     written_at: datetime | None = None
 
 
+# The code of a Permanent that says: this account may not ask how its posts did.
+NO_RIGHT = "no_right_to_follow_up"
+MOST_REPLIES = 200
+
+
 @dataclass(frozen=True, kw_only=True)
 class Echo:
     """How a post did so far: counts as the network tells them, and the replies it shows."""
@@ -195,6 +200,8 @@ class Echo:
     comments: int = 0
     shares: int = 0
     replies: tuple[Reply, ...] = ()
+    # The right that the account lacks to read replies, in words; None: nothing was learnt of it.
+    lacking: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +228,8 @@ class Publisher(ABC):
     no_replies: ClassVar[str] = ""
     # Its later parts are comments under the first one, not posts of their own.
     comments: ClassVar[bool] = False
+    # It charges for every question, so how posts did is asked far more rarely.
+    charges_to_ask: ClassVar[bool] = False
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
     setup: ClassVar[Setup] = Setup()
 
@@ -318,7 +327,10 @@ class Publisher(ABC):
         raise NotImplementedError(f"{self.label} lets no program delete posts.")
 
     def follow_up(self, account: Account, posted: Posted) -> Echo:
-        """How the post did so far. Raises anything but Unconfirmed."""
+        """How the post did so far. Raises anything but Unconfirmed.
+
+        Replies that cannot be had lose no numbers; what right they need is said in `lacking`.
+        """
         raise NotImplementedError(f"{self.label} does not tell how posts did.")
 
     @property

@@ -17,6 +17,7 @@ import httpx
 
 from apps.scheduling.publishers import facets
 from apps.scheduling.publishers.base import (
+    MOST_REPLIES,
     Account,
     Attachment,
     CredentialField,
@@ -46,7 +47,6 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # The server drops an upload that no post uses for a while; then it is made again.
 UPLOAD_LIFE_SECONDS = 900
 MOST_MENTIONS = 10
-MOST_REPLIES = 200
 LOOK_UP_SECONDS = 5
 NO_ANSWER = frozenset({"unreachable", "timeout", "connection_lost", "rate_limited"})
 

@@ -6,13 +6,12 @@ Pictures are uploaded unpublished and then attached, so that one call makes the 
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, ClassVar
 
 from apps.scheduling.publishers.base import (
     Account,
-    Attachment,
     CredentialField,
+    Echo,
     Identity,
     Limits,
     Outgoing,
@@ -22,22 +21,20 @@ from apps.scheduling.publishers.base import (
     Safety,
     Temporary,
     VideoLimits,
-    need_id,
+    count_of,
 )
-from apps.scheduling.publishers.calling import Flow, upload_seconds, within
+from apps.scheduling.publishers.calling import within
 from apps.scheduling.publishers.connecting import EXCHANGE_SECONDS, Connected, Way
-from apps.scheduling.publishers.graph import NUMBER, GraphPublisher
+from apps.scheduling.publishers.facebook_video import UPLOAD_LIFE_SECONDS, FacebookVideos
+from apps.scheduling.publishers.graph import NUMBER
 from apps.scheduling.publishers.setup import Setup
 
-# Facebook drops an unpublished picture after a day.
-UPLOAD_LIFE_SECONDS = 12 * 3_600
-VIDEO_HOST = "https://graph-video.facebook.com"
 CLOCK_SKEW = timedelta(minutes=2)
 MOST_PAGES = 50
 PAGES_AT_ONCE = 100
 
 
-class Facebook(GraphPublisher):
+class Facebook(FacebookVideos):
     """Listable: the page's own posts since the first attempt are compared."""
 
     label: ClassVar[str] = "Facebook"
@@ -60,8 +57,11 @@ class Facebook(GraphPublisher):
         "pages_manage_posts",
         "pages_read_engagement",
     )
-    # First comments.
-    extra_scopes: ClassVar[tuple[str, ...]] = ("pages_manage_engagement",)
+    # First comments; reading what others wrote under a post.
+    extra_scopes: ClassVar[tuple[str, ...]] = (
+        "pages_manage_engagement",
+        "pages_read_user_content",
+    )
     scope_separator: ClassVar[str] = ","
     setup: ClassVar[Setup] = Setup(
         account="A page, and a person with full control of it. People's own feeds are closed.",
@@ -69,7 +69,7 @@ class Facebook(GraphPublisher):
         review="For pages that are not yours: App Review of the rights named here.",
         rights=(*scopes, *extra_scopes),
         steps=(
-            "Make the app and add the product “Facebook Login”.",
+            "Make the app, add the product “Facebook Login” and the rights named here.",
             "Under its settings, enter the redirect address shown here as a valid one.",
             "Copy app ID and app secret (Settings, Basic) into the settings named here; restart.",
         ),
@@ -81,9 +81,9 @@ class Facebook(GraphPublisher):
             name="access_token",
             label="Page access token",
             help="In the Graph API Explorer of developers.facebook.com: your app, User token with "
-            "pages_manage_posts, pages_read_engagement and pages_manage_engagement, extend it in "
-            "the Access Token Debugger, then choose the page under “Page tokens”. Made from an "
-            "extended token, it has no end.",
+            "pages_manage_posts, pages_read_engagement, pages_manage_engagement and "
+            "pages_read_user_content, extend it in the Access Token Debugger, then choose the page "
+            "under “Page tokens”. Made from an extended token, it has no end.",
         ),
     )
 
@@ -169,7 +169,7 @@ class Facebook(GraphPublisher):
             progress["page"] = self.number_of(self.ask(account, "me", {"fields": "id"}))
             save(progress)
         if outgoing.attachments and outgoing.attachments[0].is_video:
-            self._upload_video(account, outgoing.attachments[0], progress, save)
+            self.upload_video(account, outgoing.attachments[0], progress, save)
             return progress
         photos = dict(progress.get("photos", {}))
         for position, attachment in enumerate(outgoing.attachments):
@@ -192,65 +192,11 @@ class Facebook(GraphPublisher):
             save(progress)
         return progress
 
-    def _upload_video(
-        self,
-        account: Account,
-        video: Attachment,
-        progress: dict[str, Any],
-        save: Callable[[Mapping[str, Any]], None],
-    ) -> None:
-        """Send a video in the stretches that Facebook asks for; nobody sees it yet."""
-        edge = f"{progress['page']}/videos"
-        held = progress.get("video")
-        if not held or time.time() - held["at"] > UPLOAD_LIFE_SECONDS:
-            fields = {"upload_phase": "start", "file_size": str(video.size)}
-            answer = self.send(account, edge, fields, host=VIDEO_HOST)
-            ids = {
-                name: str(within(answer, theirs) or "")
-                for name, theirs in (("id", "video_id"), ("session", "upload_session_id"))
-            }
-            if not all(NUMBER.fullmatch(each) for each in ids.values()):
-                self.malformed("it does not name the upload")
-            held = {**ids, "at": int(time.time()), **self._stretch(answer, video)}
-            progress["video"] = held
-            save(progress)
-        while held["start"] < held["end"]:
-            fields = {
-                "upload_phase": "transfer",
-                "upload_session_id": held["session"],
-                "start_offset": str(held["start"]),
-            }
-            size = held["end"] - held["start"]
-            with video.open() as file:
-                flow = Flow(file, partial(save, dict(progress)), start=held["start"], size=size)
-                answer = self.send(
-                    account,
-                    edge,
-                    fields,
-                    host=VIDEO_HOST,
-                    files={"video_file_chunk": ("video", flow, "application/octet-stream")},
-                    seconds=upload_seconds(video),
-                )
-            following = self._stretch(answer, video)
-            if following["start"] <= held["start"]:
-                self.malformed("it asks for the same part of the video again")
-            held = {**held, **following}
-            progress["video"] = held
-            save(progress)
-
-    def _stretch(self, answer: Any, video: Attachment) -> dict[str, int]:
-        """Which part of the video comes next; both ends alike once it has it all."""
-        told = [str(within(answer, name) or "") for name in ("start_offset", "end_offset")]
-        if not all(NUMBER.fullmatch(each) for each in told):
-            self.malformed("it does not say which part of the video it wants")
-        start, end = (min(int(each), video.size) for each in told)
-        return {"start": start, "end": end}
-
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         if outgoing.reply_to:
             return _receipt(self.comment(account, outgoing))
         if outgoing.attachments and outgoing.attachments[0].is_video:
-            return self._publish_video(account, outgoing)
+            return _receipt(self.publish_video(account, outgoing))
         page, photos = outgoing.progress.get("page"), outgoing.progress.get("photos", {})
         if not page or len(photos) < len(outgoing.attachments):
             raise Temporary("The post is not prepared yet.", code="not_prepared")
@@ -272,20 +218,6 @@ class Facebook(GraphPublisher):
             return receipt
         return _receipt(self.number_of(answer, publishing=True))
 
-    def _publish_video(self, account: Account, outgoing: Outgoing) -> Receipt:
-        page, held = outgoing.progress.get("page"), outgoing.progress.get("video")
-        if not page or not held or held["start"] < held["end"]:
-            raise Temporary("The video is not uploaded yet.", code="not_prepared")
-        fields = {"upload_phase": "finish", "upload_session_id": held["session"]}
-        if outgoing.full_text:
-            fields["description"] = outgoing.full_text
-        answer = self.send(
-            account, f"{page}/videos", fields, host=VIDEO_HOST, publishing=True, seconds=25
-        )
-        if within(answer, "success") is not True:
-            self.malformed("it does not say that the video is published", publishing=True)
-        return _receipt(str(held["id"]))
-
     def _find_video(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
         """What became of a video: its own word first, then the page's feed."""
         number = str(outgoing.progress["video"]["id"])
@@ -301,7 +233,37 @@ class Facebook(GraphPublisher):
         raise Permanent(words, code="video_unclear")
 
     def unpublish(self, account: Account, posted: Posted) -> None:
-        self.remove(account, need_id(posted, self.label))
+        self.remove(account, posted)
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        number = self.id_of(posted)
+        page, _, is_post = number.partition("_")
+        fields = "reactions.limit(0).summary(total_count),comments.limit(0).summary(total_count)"
+        # A video that is known by its own number tells of no shares.
+        told = self.figures(
+            account,
+            number,
+            {"fields": f"{fields},shares" if is_post else fields},
+            right=self.scopes[-1],
+        )
+        comments = within(told, "comments", "summary", "total_count")
+        if comments is None:
+            self.malformed("it does not tell how our post did")
+        replies, lacking = self.replies_under(
+            account,
+            f"{number}/comments",
+            {"fields": f"{self.comment_fields},from{{id,name}}", "limit": "100"}
+            | dict(self.comment_order),
+            right=self.extra_scopes[-1],
+            own=str(posted.progress.get("page") or page),
+        )
+        return Echo(
+            likes=count_of(within(told, "reactions", "summary", "total_count")),
+            comments=count_of(comments),
+            shares=count_of(within(told, "shares", "count")),
+            replies=replies,
+            lacking=lacking,
+        )
 
     def find(self, account: Account, outgoing: Outgoing, since: datetime) -> Receipt | None:
         if outgoing.reply_to:

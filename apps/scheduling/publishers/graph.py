@@ -16,13 +16,18 @@ from typing import Any, ClassVar
 import httpx
 
 from apps.scheduling.publishers.base import (
+    MOST_REPLIES,
+    NO_RIGHT,
     Account,
     NeedsReconnect,
     Outgoing,
     Permanent,
+    Posted,
     PublishError,
+    Reply,
     Temporary,
     Unconfirmed,
+    need_id,
 )
 from apps.scheduling.publishers.calling import moment_of, within
 from apps.scheduling.publishers.connecting import Connecting
@@ -35,6 +40,8 @@ PASSING = frozenset({1, 2})
 DUPLICATE = 506
 LIMIT_SECONDS = 900.0
 MOST_COMMENT_PAGES = 20
+MOST_REPLY_PAGES = 4
+REPLY = re.compile(r"\d{1,30}(_\d{1,30}){0,2}", re.ASCII)
 RENEWAL_SECONDS = 10
 # Long-lived tokens last sixty days and can be exchanged for new ones once they are a day old.
 RENEW_AFTER_SECONDS = 7 * 86_400
@@ -81,11 +88,17 @@ class GraphPublisher(Connecting):
         )
         return self.read(response, publishing=publishing)
 
-    def remove(self, account: Account, number: str) -> None:
+    def remove(self, account: Account, posted: Posted) -> None:
         """A DELETE of one post; Meta calls a missing one a missing right, so a refusal stands."""
+        number = self.id_of(posted)
+        self.call(account, "DELETE", self._url(account, number), params=_token(account))
+
+    def id_of(self, posted: Posted) -> str:
+        """The post's id, fit to stand in a path."""
+        number = need_id(posted, self.label)
         if not all(NUMBER.fullmatch(part) for part in number.split("_", 1)):
             raise Permanent(f"{self.label}: this is no post's id.", code="bad_id")
-        self.call(account, "DELETE", self._url(account, number), params=_token(account))
+        return number
 
     def _url(self, account: Account, path: str, host: str = "") -> str:
         if not _token(account)["access_token"]:
@@ -113,7 +126,7 @@ class GraphPublisher(Connecting):
                 seconds=25,
             )
         except NeedsReconnect as error:
-            if error.code not in {f"meta_{code}" for code in NO_PERMISSION}:
+            if not _lacks_right(error):
                 raise
             # The account may still post: only this right is missing.
             words = f"{error} Comments need {self.commenting}."
@@ -140,6 +153,43 @@ class GraphPublisher(Connecting):
                 return None
             query["after"] = str(following)
         raise Temporary(f"{self.label}: too many comments to look through.", code="too_many")
+
+    # -- How a post did -------------------------------------------------------------------------
+
+    def figures(self, account: Account, path: str, query: Mapping[str, str], *, right: str) -> Any:
+        """What Meta tells of a post in numbers; Permanent NO_RIGHT where `right` is missing."""
+        try:
+            return self.ask(account, path, query)
+        except NeedsReconnect as error:
+            if not _lacks_right(error):
+                raise
+            # The account may still post.
+            raise Permanent(f"{error} Likes and replies need {right}.", code=NO_RIGHT) from None
+
+    def replies_under(
+        self, account: Account, path: str, query: Mapping[str, str], *, right: str, own: str = ""
+    ) -> tuple[tuple[Reply, ...], str | None]:
+        """What people, other than `own`, wrote under a post; the right that is missing for it."""
+        found: list[Reply] = []
+        asking = dict(query)
+        try:
+            for _ in range(MOST_REPLY_PAGES):
+                answer = self.ask(account, path, asking)
+                rows = within(answer, "data")
+                if not isinstance(rows, list):
+                    self.malformed("its list of replies is no list")
+                theirs = [row for row in rows if not own or within(row, "from", "id") != own]
+                found += [each for row in theirs if (each := _reply(row)) is not None]
+                following = within(answer, "paging", "cursors", "after")
+                more = bool(rows) and within(answer, "paging", "next") and following
+                if not more or len(found) >= MOST_REPLIES:
+                    break
+                asking["after"] = str(following)
+        except PublishError as error:
+            # The numbers are there and stay.
+            missing = _lacks_right(error)
+            return tuple(found), f"{error} Reading replies needs {right}." if missing else None
+        return tuple(found[:MOST_REPLIES]), ""
 
     # -- A token that never ends while it is in use ---------------------------------------------
 
@@ -200,7 +250,7 @@ class GraphPublisher(Connecting):
         if code in TOKEN_ENDED or subcode in TOKEN_ENDED:
             return NeedsReconnect(words, code=plain.code)
         if code in NO_PERMISSION:
-            words = f"{words} The token lacks a permission: connect again and grant it."
+            words = f"{words.rstrip('.')}. The token lacks a permission: connect again, grant it."
             return NeedsReconnect(words, code=plain.code)
         if code in LIMITS:
             return Temporary(
@@ -215,6 +265,24 @@ class GraphPublisher(Connecting):
         if code == DUPLICATE:
             return Permanent(words, code="duplicate")
         return plain
+
+
+def _lacks_right(error: PublishError) -> bool:
+    """Whether Meta says that the token holds, but not for this."""
+    return error.code in {f"meta_{code}" for code in NO_PERMISSION}
+
+
+def _reply(row: Any) -> Reply | None:
+    """A reply as Meta lists it; None for what is hidden or nonsense."""
+    number, text = within(row, "id"), within(row, "text") or within(row, "message")
+    if not isinstance(number, str) or not REPLY.fullmatch(number) or not isinstance(text, str):
+        return None
+    return Reply(
+        remote_id=number,
+        text=text,
+        author=str(within(row, "username") or within(row, "from", "name") or "")[:200],
+        written_at=moment_of(within(row, "timestamp") or within(row, "created_time")),
+    )
 
 
 def _root(outgoing: Outgoing) -> str:

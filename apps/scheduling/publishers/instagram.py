@@ -8,11 +8,15 @@ from apps.scheduling.publishers.base import (
     Account,
     Attachment,
     CredentialField,
+    Echo,
     Limits,
     Outgoing,
+    Posted,
     Problem,
     VideoLimits,
+    count_of,
 )
+from apps.scheduling.publishers.calling import within
 from apps.scheduling.publishers.containers import ContainerPublisher
 from apps.scheduling.publishers.entities import hashtags, links
 from apps.scheduling.publishers.setup import Setup
@@ -39,7 +43,7 @@ class Instagram(ContainerPublisher):
         "instagram_business_basic",
         "instagram_business_content_publish",
     )
-    # First comments.
+    # First comments, and reading those of others.
     extra_scopes: ClassVar[tuple[str, ...]] = ("instagram_business_manage_comments",)
     setup: ClassVar[Setup] = Setup(
         account="A professional one: business or creator.",
@@ -72,9 +76,9 @@ class Instagram(ContainerPublisher):
             label="Access token",
             help="The account must be a professional one. On developers.facebook.com: your app, "
             "Instagram, API setup with Instagram login, Generate token, with "
-            "instagram_business_basic, instagram_business_content_publish and, for first comments, "
-            "instagram_business_manage_comments. It lasts sixty days and is renewed while the "
-            "account posts.",
+            "instagram_business_basic, instagram_business_content_publish and, to write and read "
+            "comments, instagram_business_manage_comments. It lasts sixty days and is renewed "
+            "while the account posts.",
         ),
     )
 
@@ -153,6 +157,27 @@ class Instagram(ContainerPublisher):
         if children:
             return {"media_type": "CAROUSEL", "children": ",".join(children), **caption}
         return {**self.item(outgoing.attachments[0], alone=True), **caption}
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        number = self.id_of(posted)
+        told = self.figures(
+            account, number, {"fields": "like_count,comments_count"}, right=self.scopes[0]
+        )
+        if within(told, "comments_count") is None:
+            self.malformed("it does not tell how our post did")
+        replies, lacking = self.replies_under(
+            account,
+            f"{number}/comments",
+            {"fields": "id,text,timestamp,username", "limit": "50"},
+            right=self.commenting,
+        )
+        return Echo(
+            # Its owner may hide the likes.
+            likes=count_of(within(told, "like_count")),
+            comments=count_of(within(told, "comments_count")),
+            replies=replies,
+            lacking=lacking,
+        )
 
     def page(self, name: str) -> str:
         return f"https://www.instagram.com/{name}/"

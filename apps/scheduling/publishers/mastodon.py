@@ -17,6 +17,7 @@ import httpx
 
 from apps.scheduling.publishers import mastodon_text
 from apps.scheduling.publishers.base import (
+    MOST_REPLIES,
     Account,
     Attachment,
     CredentialField,
@@ -50,7 +51,6 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 UPLOAD_LIFE_SECONDS = 12 * 3_600
 PROCESSING_SECONDS = 60.0
 MOST_PAGES = 50
-MOST_REPLIES = 200
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 

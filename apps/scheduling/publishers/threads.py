@@ -1,6 +1,6 @@
 """Threads: text, a picture or video, or a carousel of two to twenty (Threads API)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import regex
 
@@ -8,12 +8,14 @@ from apps.scheduling.publishers.base import (
     Account,
     Attachment,
     CredentialField,
+    Echo,
     Limits,
     Outgoing,
     Posted,
     VideoLimits,
-    need_id,
+    count_of,
 )
+from apps.scheduling.publishers.calling import within
 from apps.scheduling.publishers.containers import ContainerPublisher
 from apps.scheduling.publishers.setup import Setup
 
@@ -38,12 +40,14 @@ class Threads(ContainerPublisher):
         "threads_content_publish",
         "threads_delete",
     )
+    # How posts did: their numbers, and what people answered.
+    extra_scopes: ClassVar[tuple[str, ...]] = ("threads_manage_insights", "threads_read_replies")
     setup: ClassVar[Setup] = Setup(
         app="An app on developers.facebook.com with the use case “Access the Threads API”.",
         review="For accounts that are not testers of the app: App Review of the rights named here.",
-        rights=scopes,
+        rights=(*scopes, *extra_scopes),
         steps=(
-            "Make the app with that use case and add the three rights named here to it.",
+            "Make the app with that use case and add the rights named here to it.",
             "In its settings enter the redirect address shown here as “Redirect Callback URL”.",
             "Add the persona's account as a Threads tester and accept it there.",
             "Copy the Threads app ID and Threads app secret, not the Facebook app's, into the "
@@ -66,8 +70,9 @@ class Threads(ContainerPublisher):
             label="Access token",
             help="On developers.facebook.com: your app, use case “Access the Threads API”, "
             "settings, User Token Generator, with threads_basic and threads_content_publish, and "
-            "threads_delete to delete posts from here. It lasts sixty days and is renewed while "
-            "the account posts.",
+            "threads_delete to delete posts from here, threads_manage_insights and "
+            "threads_read_replies to see likes and replies. It lasts sixty days and is renewed "
+            "while the account posts.",
         ),
     )
 
@@ -106,7 +111,38 @@ class Threads(ContainerPublisher):
         return {"media_type": "TEXT", **text, **card}
 
     def unpublish(self, account: Account, posted: Posted) -> None:
-        self.remove(account, need_id(posted, self.label))
+        self.remove(account, posted)
+
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        number = self.id_of(posted)
+        insights, reading = self.extra_scopes
+        metrics = {"metric": "likes,replies,reposts,quotes"}
+        told = self.figures(account, f"{number}/insights", metrics, right=insights)
+        rows = within(told, "data")
+        listed = rows if isinstance(rows, list) else []
+        counts = {str(within(row, "name")): _value(row) for row in listed}
+        if "likes" not in counts:
+            self.malformed("it does not tell how our post did")
+        replies, lacking = self.replies_under(
+            account,
+            # Of a later part, too, what stands right under it.
+            f"{number}/replies",
+            {"fields": "id,text,timestamp,username", "limit": "100"},
+            right=reading,
+        )
+        return Echo(
+            likes=count_of(counts["likes"]),
+            comments=count_of(counts.get("replies")),
+            shares=count_of(counts.get("reposts")) + count_of(counts.get("quotes")),
+            replies=replies,
+            lacking=lacking,
+        )
 
     def page(self, name: str) -> str:
         return f"https://www.threads.com/@{name}"
+
+
+def _value(metric: Any) -> Any:
+    """The number of a metric over the post's whole life."""
+    values = within(metric, "values")
+    return within(values[0], "value") if isinstance(values, list) and values else None

@@ -5,8 +5,7 @@ call left behind is looked for in the list; a refusal as "duplicate" is looked u
 """
 
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -16,8 +15,8 @@ import httpx
 from apps.scheduling.publishers import x_text
 from apps.scheduling.publishers.base import (
     Account,
-    Attachment,
     CredentialField,
+    Echo,
     Identity,
     Limits,
     Outgoing,
@@ -26,28 +25,27 @@ from apps.scheduling.publishers.base import (
     Problem,
     PublishError,
     Receipt,
+    Reply,
     Safety,
     Temporary,
     VideoLimits,
+    count_of,
     need_id,
 )
-from apps.scheduling.publishers.calling import VIDEO_PROCESSING_SECONDS, wait_of, within
+from apps.scheduling.publishers.calling import moment_of, wait_of, within
 from apps.scheduling.publishers.connecting import Client
-from apps.scheduling.publishers.oauth import OAuthPublisher, token_fields
+from apps.scheduling.publishers.oauth import token_fields
 from apps.scheduling.publishers.setup import Setup
+from apps.scheduling.publishers.x_media import XMedia
 
-# X keeps an upload for a day.
-UPLOAD_LIFE_SECONDS = 12 * 3_600
-CHUNK = 4_000_000
 VIDEO_SECONDS = 140.0
-PROCESSING_SECONDS = 45.0
 MOST_PAGES = 32
 CLOCK_SKEW = timedelta(minutes=2)
 NO_CREDIT_SECONDS = 3_600.0
 LONG_POSTS = frozenset({"Basic", "Premium", "PremiumPlus"})
 
 
-class X(OAuthPublisher):
+class X(XMedia):
     """Listable: our own posts since the first attempt are compared by text and pictures."""
 
     label: ClassVar[str] = "X"
@@ -55,6 +53,7 @@ class X(OAuthPublisher):
     default_server: ClassVar[str] = "https://api.x.com"
     token_url: ClassVar[str] = "https://api.x.com/2/oauth2/token"
     replies: ClassVar[bool] = True
+    charges_to_ask: ClassVar[bool] = True
     client_name: ClassVar[str] = "x"
     secret_needed: ClassVar[bool] = False
     pkce: ClassVar[bool] = True
@@ -135,35 +134,6 @@ class X(OAuthPublisher):
 
     # -- Publishing -----------------------------------------------------------------------------
 
-    def prepare(
-        self, account: Account, outgoing: Outgoing, save: Callable[[Mapping[str, Any]], None]
-    ) -> Mapping[str, Any]:
-        progress = dict(outgoing.progress)
-        media = dict(progress.get("media", {}))
-
-        def keep(position: int, entry: dict[str, Any]) -> None:
-            media[str(position)] = entry
-            progress["media"] = dict(media)
-            save(progress)
-
-        for position, attachment in enumerate(outgoing.attachments):
-            entry = media.get(str(position))
-            if not entry or time.time() - entry["at"] > UPLOAD_LIFE_SECONDS:
-                entry = self._begin(account, attachment)
-                keep(position, entry)
-            # Piece by piece, each kept: a restart goes on where it was.
-            while entry.get("sent", attachment.size) < attachment.size:
-                entry = {**entry, "sent": self._append(account, entry, attachment)}
-                keep(position, entry)
-            if not entry.get("whole", True):
-                self._call(account, "POST", f"/2/media/upload/{entry['id']}/finalize")
-                entry = {**entry, "whole": True}
-                keep(position, entry)
-            if not entry["ready"]:
-                self._finish(account, entry["id"], attachment)
-                keep(position, {**entry, "ready": True})
-        return progress
-
     def publish(self, account: Account, outgoing: Outgoing) -> Receipt:
         media = outgoing.progress.get("media", {})
         if len(media) < len(outgoing.attachments):
@@ -233,6 +203,63 @@ class X(OAuthPublisher):
         found = re.search(r"/status/(\d{1,20})", url, re.ASCII)
         return found[1] if found else ""
 
+    def follow_up(self, account: Account, posted: Posted) -> Echo:
+        number = quote(need_id(posted, self.label), safe="")
+        fields = urlencode({"tweet.fields": "conversation_id,public_metrics"})
+        post = within(self._get(account, f"/2/tweets/{number}?{fields}"), "data")
+        counts = within(post, "public_metrics")
+        if not isinstance(counts, dict):
+            self.malformed("it does not show our post")
+        comments = count_of(counts.get("reply_count"))
+        replies: tuple[Reply, ...] = ()
+        lacking = None
+        # What stands under a later part belongs to the conversation of the first. Each reply costs.
+        if comments and within(post, "conversation_id") == number:
+            try:
+                replies, lacking = self._replies(account, number), ""
+            except Permanent as error:
+                lacking = f"{error} Reading replies needs access to recent search."
+            except PublishError:
+                # The numbers are there and stay; the next turn asks for the replies again.
+                pass
+        return Echo(
+            likes=count_of(counts.get("like_count")),
+            comments=comments,
+            shares=count_of(counts.get("retweet_count")) + count_of(counts.get("quote_count")),
+            replies=replies,
+            lacking=lacking,
+        )
+
+    def _replies(self, account: Account, number: str) -> tuple[Reply, ...]:
+        """What others wrote in a post's conversation within a week, the newest hundred."""
+        name = account.handle.strip().removeprefix("@")
+        others = f" -from:{name}" if name.isidentifier() and name.isascii() else ""
+        query = {
+            "query": f"conversation_id:{number}{others}",
+            "max_results": "100",
+            "tweet.fields": "author_id,created_at,entities,note_tweet",
+            "expansions": "author_id",
+            "user.fields": "username",
+        }
+        page = self._get(account, f"/2/tweets/search/recent?{urlencode(query)}")
+        posts, users = within(page, "data"), within(page, "includes", "users")
+        if not isinstance(posts, list) and within(page, "meta", "result_count") != 0:
+            self.malformed("its list of replies is no list")
+        names = {
+            str(within(user, "id")): str(within(user, "username") or "")
+            for user in (users if isinstance(users, list) else [])
+        }
+        return tuple(
+            Reply(
+                remote_id=str(within(post, "id")),
+                text=x_text.plain(post),
+                author=names.get(str(within(post, "author_id")), "")[:200],
+                written_at=moment_of(within(post, "created_at")),
+            )
+            for post in posts or []
+            if str(within(post, "id") or "").isdecimal()
+        )
+
     def unpublish(self, account: Account, posted: Posted) -> None:
         path = f"/2/tweets/{quote(need_id(posted, self.label), safe='')}"
         gone = frozenset({"http_404", "resource-not-found"})
@@ -244,70 +271,7 @@ class X(OAuthPublisher):
         name = name if name.isidentifier() and name.isascii() else "i"
         return Receipt(remote_id=number, url=f"https://x.com/{name}/status/{number}")
 
-    # -- Media ----------------------------------------------------------------------------------
-
-    def _begin(self, account: Account, attachment: Attachment) -> dict[str, Any]:
-        """A place for a file, of which nothing has been sent yet."""
-        moving = {"image/gif": "tweet_gif"}.get(attachment.mime, "tweet_image")
-        start = {
-            "media_type": attachment.mime,
-            "media_category": "tweet_video" if attachment.is_video else moving,
-            "total_bytes": attachment.size,
-        }
-        response = self._call(account, "POST", "/2/media/upload/initialize", json=start)
-        number = within(self.read(response), "data", "id")
-        if not isinstance(number, str) or not number.isdecimal():
-            self.malformed("it does not name the upload")
-        return {"id": number, "at": int(time.time()), "sent": 0, "whole": False, "ready": False}
-
-    def _append(self, account: Account, entry: Mapping[str, Any], attachment: Attachment) -> int:
-        """Send the next piece; how many bytes are there now."""
-        sent = int(entry["sent"])
-        piece = attachment.piece(sent, CHUNK)
-        if not piece:
-            raise Permanent(f"{attachment.name} is shorter than it was.", code="media")
-        self._call(
-            account,
-            "POST",
-            f"/2/media/upload/{entry['id']}/append",
-            seconds=60,
-            data={"segment_index": str(sent // CHUNK)},
-            files={"media": ("chunk", piece, "application/octet-stream")},
-        )
-        return sent + len(piece)
-
-    def _finish(self, account: Account, number: str, attachment: Attachment) -> None:
-        """Wait until an upload is processed, and describe it."""
-
-        def ready() -> bool | None:
-            answer = self._get(account, f"/2/media/upload?command=STATUS&media_id={number}")
-            info = within(answer, "data", "processing_info")
-            if within(info, "state") == "failed":
-                words = within(info, "error", "message") or "no reason given"
-                raise Permanent(f"X could not process {attachment.name}: {words}", code="media")
-            return True if info is None or within(info, "state") == "succeeded" else None
-
-        # Only what moves is processed after its upload.
-        if attachment.is_video:
-            self.until(ready, seconds=VIDEO_PROCESSING_SECONDS)
-        elif attachment.mime == "image/gif":
-            self.until(ready, seconds=PROCESSING_SECONDS)
-        # X keeps descriptions of pictures only.
-        if attachment.alt and not attachment.is_video:
-            described = {"id": number, "metadata": {"alt_text": {"text": attachment.alt}}}
-            self._call(account, "POST", "/2/media/metadata", json=described)
-
-    # -- Calls ----------------------------------------------------------------------------------
-
-    def _get(self, account: Account, path: str) -> Any:
-        return self.read(self._call(account, "GET", path))
-
-    def _call(self, account: Account, method: str, path: str, **request: Any) -> httpx.Response:
-        def call(account: Account) -> httpx.Response:
-            url, headers = f"{self.server(account)}{path}", self.authorization(account)
-            return self.call(account, method, url, headers=headers, **request)
-
-        return self.signed_in(account, call)
+    # -- Tokens and refusals --------------------------------------------------------------------
 
     def renewal(self, seen: Mapping[str, Any]) -> Mapping[str, Any]:
         client = self.client_of(seen)

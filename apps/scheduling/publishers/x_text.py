@@ -62,10 +62,10 @@ def _of(point: int) -> int:
 
 def same(ours: str, post: Any) -> bool:
     """Whether a post, as X lists it, has our text."""
-    return _bare(ours) == _bare(_unshortened(post))
+    return _bare(ours) == _bare(plain(post))
 
 
-def _unshortened(post: Any) -> str:
+def plain(post: Any) -> str:
     """The post's text with each short link as what it stands for, and without its pictures'."""
     note = within(post, "note_tweet")
     source = note if isinstance(within(note, "text"), str) else post

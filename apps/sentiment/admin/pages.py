@@ -96,7 +96,7 @@ def show_mood(
             else None,
         }
     choices = [
-        (each, reverse("admin:sentiment_mood_of", args=[each.pk]), each == persona)
+        (each, reverse("admin:sentiment_reading_mood_of", args=[each.pk]), each == persona)
         for each in personas
     ]
     return TemplateResponse(

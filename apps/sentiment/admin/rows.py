@@ -63,9 +63,9 @@ class ReadingAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         own = [
-            path("try/", view(self.try_text), name="sentiment_try"),
-            path("mood/", view(self.show_mood), name="sentiment_mood"),
-            path("mood/<uuid:persona_id>/", view(self.show_mood), name="sentiment_mood_of"),
+            path("try/", view(self.try_text), name="sentiment_reading_try"),
+            path("mood/", view(self.show_mood), name="sentiment_reading_mood"),
+            path("mood/<uuid:persona_id>/", view(self.show_mood), name="sentiment_reading_mood_of"),
         ]
         return [*own, *super().get_urls()]
 

@@ -14,8 +14,8 @@ from apps.core.api import Shared
 from apps.core.serializers import Id, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.sentiment import engaging, importing, services
-from apps.sentiment.engines.base import EMOTIONS, INTENTS, LABELS, Analysis, label_for
-from apps.sentiment.models import LONGEST_TEXT, Comment, Reading
+from apps.sentiment.engines.base import EMOTIONS, INTENTS, Analysis, label_for
+from apps.sentiment.models import INTENT_CHOICES, LABEL_CHOICES, LONGEST_TEXT, Comment, Reading
 from apps.sentiment.recording import Written
 from apps.sentiment.summing import Summary, summarise
 
@@ -67,10 +67,10 @@ class TextOutput(serializers.Serializer[Any]):
     """What is read in one text."""
 
     sentiment_score = serializers.FloatField(help_text="From -1 to 1.")
-    sentiment_label = serializers.ChoiceField(choices=LABELS)
+    sentiment_label = serializers.ChoiceField(choices=LABEL_CHOICES)
     emotions = serializers.DictField(child=serializers.FloatField())
     topics = TopicOutput(many=True)
-    intent = serializers.ChoiceField(choices=INTENTS)
+    intent = serializers.ChoiceField(choices=INTENT_CHOICES)
     confidence = serializers.FloatField()
     abstained = serializers.BooleanField(help_text="True where the engine cannot tell.")
     language = serializers.CharField()
@@ -131,7 +131,7 @@ class CommentsOutput(serializers.Serializer[Any]):
     total_comments = serializers.IntegerField()
     told_comments = serializers.IntegerField(help_text="The others are in a foreign language.")
     average_sentiment = serializers.FloatField()
-    overall_sentiment = serializers.ChoiceField(choices=LABELS)
+    overall_sentiment = serializers.ChoiceField(choices=LABEL_CHOICES)
     sentiment_distribution = serializers.DictField(child=serializers.IntegerField())
     emotion_distribution = serializers.DictField(child=serializers.IntegerField())
     intent_distribution = serializers.DictField(child=serializers.IntegerField())
@@ -201,7 +201,7 @@ class EngagementOutput(serializers.Serializer[Any]):
     content_sentiment = TextOutput()
     comment_sentiment = CommentsOutput()
     engagement_score = serializers.FloatField(help_text="x / (x + 100) of weighted interactions.")
-    overall_sentiment = serializers.ChoiceField(choices=LABELS)
+    overall_sentiment = serializers.ChoiceField(choices=LABEL_CHOICES)
     overall_score = serializers.FloatField()
     analyzed_at = serializers.DateTimeField()
 

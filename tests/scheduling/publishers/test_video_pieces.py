@@ -389,8 +389,9 @@ def test_a_video_goes_nowhere_but_to_tiktok(place: str) -> None:
     ],
 )
 def test_every_outcome_of_the_last_piece(
-    put: Answer, status: str, error: type[PublishError]
+    monkeypatch: pytest.MonkeyPatch, put: Answer, status: str, error: type[PublishError]
 ) -> None:
+    monkeypatch.setattr("apps.scheduling.publishers.tiktok.PROCESSING_SECONDS", 0.2)
     here = test_tiktok
     answers = {PUT: [httpx.Response(206), put], here.STATUS: here.said(status=status)}
     publisher, _, outgoing = tiktok_prepared(answers)

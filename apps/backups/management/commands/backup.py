@@ -46,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--quiet", action="store_true", help="no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with ending_well(as_json=options["json"]):
+        with ending_well(as_json=options["json"], quiet=options["quiet"]):
             sys.exit(self._run(options))
 
     def _run(self, options: dict[str, Any]) -> int:

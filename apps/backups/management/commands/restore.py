@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         leave_the_pool()
-        with ending_well(as_json=options["json"]):
+        with ending_well(as_json=options["json"], quiet=options["quiet"]):
             sys.exit(self._run(options))
 
     def _run(self, options: dict[str, Any]) -> int:
