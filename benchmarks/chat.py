@@ -196,6 +196,22 @@ def forget_processes() -> None:
     redis.Redis.from_url(settings.REDIS_URL).delete(PROCESSES)
 
 
+@contextmanager
+def apart(name: str) -> Iterator[dict[str, str]]:
+    """What a Gator that runs beside another needs to have no peer: a Redis database of its own."""
+    if name != WITHOUT_DISK:
+        yield {}
+        return
+    with servers.without_disk() as env:
+        yield env | {"REDIS_URL": f"unix://{os.environ['GATOR_VAR']}/run/valkey.sock?db=7"}
+
+
+async def alone(dialect: servers.Dialect, pid: int, members: int, rounds: int) -> Figures:
+    """The fan-out of one server."""
+    [row] = await fan_out([(dialect, pid)], members, rounds)
+    return row
+
+
 class Runs:
     """The parts of the benchmark, each with the servers that it compares."""
 
@@ -223,32 +239,33 @@ class Runs:
             return uvloop.run(work(port, pid))
 
     def fan_out(self) -> tuple[str, list[Figures]]:
-        rows = []
-        makers: dict[str, Any] = {
-            "bare": servers.bare,
-            "socketio": servers.socketio,
-            "daphne": servers.daphne,
-        }
+        rows: list[Figures] = []
         for members, count in {
-            100: 60 if self.quick else 400,
-            1000: 15 if self.quick else 100,
+            100: 100 if self.quick else 400,
+            1000: 20 if self.quick else 100,
         }.items():
             tokens, rooms = people(members, members)
-            for name in NAMES:
-                rows.append(
-                    self._gator(
-                        lambda port, pid, m=members, n=count, t=tokens, r=rooms, name=name: fan_out(  # type: ignore[misc]
-                            servers.gator(port, t, r.__getitem__, name), pid, m, n
-                        ),
-                        name,
+            with ExitStack() as stack:
+                # In turns with the one that is close; the others would only keep these waiting.
+                bare = servers.free_port()
+                command, env = rival("bare", self.rivals, bare)
+                pid = stack.enter_context(servers.running(command, bare, env))
+                taking_turns = [(servers.bare(bare, lambda n: "room"), pid)]
+                forget_processes()
+                for name in NAMES:
+                    port = servers.free_port()
+                    env = stack.enter_context(apart(name))
+                    pid = stack.enter_context(
+                        servers.running(servers.gator_command(port), port, servers.GATOR_ENV | env)
                     )
-                )
+                    taking_turns.append((servers.gator(port, tokens, rooms.__getitem__, name), pid))
+                rows += uvloop.run(fan_out(taking_turns, members, count))
+            makers: dict[str, Any] = {"socketio": servers.socketio, "daphne": servers.daphne}
             for name, make in makers.items():
-                part = count if name == "bare" else max(count // 4, 8)
                 rows.append(
                     self._rival(
                         name,
-                        lambda port, pid, m=members, n=part, make=make: fan_out(  # type: ignore[misc]
+                        lambda port, pid, m=members, n=max(count // 4, 8), make=make: alone(  # type: ignore[misc]
                             make(port, lambda n: "room"), pid, m, n
                         ),
                     )
