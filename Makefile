@@ -57,6 +57,7 @@ bench-backups: $(VENV)/.tests  ## Measure backups beside pg_dump, gzip, tar and 
 	$(BIN)/python -m benchmarks.backups
 
 bench-sentiment: $(VENV)/.tests  ## Measure sentiment beside VADER and TextBlob
+	$(BIN)/uv pip install -q --python $(BIN)/python vaderSentiment==3.3.2 textblob==0.19.0
 	$(BIN)/python -m benchmarks.sentiment
 
 bench-chat: $(VENV)/.tests  ## Measure chat beside websockets, socket.io and daphne

@@ -11,17 +11,17 @@ from markdown_it import MarkdownIt
 
 from apps.chat import protocol
 from apps.chat.ledger import Draft, Stored
-from apps.chat.linking import link_addresses
 from apps.chat.models import Attachment, Conversation, Message, Reaction
 
 # Only what could be Markdown is rendered; most chat lines are plain.
-_MARKS = re.compile(r"[*_`#>\[\]|~]|^\s*(?:[-+]|\d+[.)])\s|https?://|\n", re.MULTILINE)
-_markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(
-    ["table", "strikethrough"]
+_MARKS = re.compile(r"[*_`#>\[\]|~]|^\s*(?:[-+]|\d+[.)])\s|(?i:https?)://|\n", re.MULTILINE)
+_markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": True}).enable(
+    ["table", "strikethrough", "linkify"]
 )
+# An address that stands there as it is becomes a link; what only might be one ("so.nice") does not.
+_markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False}).add("//", None).add("ftp:", None)
 # Pictures of other hosts would tell them who reads; links only to the web and to mail.
 _markdown.disable("image")
-_markdown.core.ruler.push("addresses", link_addresses)
 _TAGS = {
     *("p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "hr"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
