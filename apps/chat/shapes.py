@@ -18,6 +18,7 @@ _MARKS = re.compile(r"[*_`#>\[\]|~]|^\s*(?:[-+]|\d+[.)])\s|(?i:https?)://|\n", r
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": True}).enable(
     ["table", "strikethrough", "linkify"]
 )
+assert _markdown.linkify is not None
 # An address that stands there as it is becomes a link; what only might be one ("so.nice") does not.
 _markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False}).add("//", None).add("ftp:", None)
 # Pictures of other hosts would tell them who reads; links only to the web and to mail.
