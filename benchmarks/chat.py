@@ -20,6 +20,7 @@ import uvloop
 
 from benchmarks import chat_answers
 from benchmarks import chat_servers as servers
+from benchmarks.chat_load import Dialect
 from benchmarks.chat_measures import Figures, crowd, fan_out, small_rooms, stalled
 
 
@@ -206,7 +207,7 @@ def apart(name: str) -> Iterator[dict[str, str]]:
         yield env | {"REDIS_URL": f"unix://{os.environ['GATOR_VAR']}/run/valkey.sock?db=7"}
 
 
-async def alone(dialect: servers.Dialect, pid: int, members: int, rounds: int) -> Figures:
+async def alone(dialect: Dialect, pid: int, members: int, rounds: int) -> Figures:
     """The fan-out of one server."""
     [row] = await fan_out([(dialect, pid)], members, rounds)
     return row
@@ -260,12 +261,13 @@ class Runs:
                     )
                     taking_turns.append((servers.gator(port, tokens, rooms.__getitem__, name), pid))
                 rows += uvloop.run(fan_out(taking_turns, members, count))
+            fewer = max(count // 4, 8)
             makers: dict[str, Any] = {"socketio": servers.socketio, "daphne": servers.daphne}
             for name, make in makers.items():
                 rows.append(
                     self._rival(
                         name,
-                        lambda port, pid, m=members, n=max(count // 4, 8), make=make: alone(  # type: ignore[misc]
+                        lambda port, pid, m=members, n=fewer, make=make: alone(  # type: ignore[misc]
                             make(port, lambda n: "room"), pid, m, n
                         ),
                     )
