@@ -269,7 +269,7 @@ def rows(luna: Persona, wall: SocialAccount) -> dict[str, Any]:
                 rule=Rule(
                     kind="daily",
                     zone=ZoneInfo("Europe/Lisbon"),
-                    starts_on=timezone.localdate(),
+                    starts_on=timezone.localdate() + timedelta(days=1),
                     count=1,
                 ),
             ),
