@@ -164,7 +164,7 @@ class PostAdmin(ComposerPage):
             **self.admin_site.each_context(request),
             **calendar.context(request),
             "title": "Calendar",
-            "opts": self.opts,
+            "content_title": "Calendar",
             "may_add": self.has_add_permission(request),
             "may_move": self.has_change_permission(request),
         }

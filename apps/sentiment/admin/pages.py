@@ -63,7 +63,9 @@ def try_text(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             "score": f"{analysis.score:+.2f}",
         }
     return TemplateResponse(
-        request, "admin/sentiment/try.html", {**context, "form": form, "title": "Try a text"}
+        request,
+        "admin/sentiment/try.html",
+        {**context, "form": form, "title": "Try a text", "content_title": "Try a text"},
     )
 
 
@@ -102,7 +104,14 @@ def show_mood(
     return TemplateResponse(
         request,
         "admin/sentiment/mood.html",
-        {**context, "title": "Mood", "choices": choices, "spans": SPANS, "days": days},
+        {
+            **context,
+            "title": "Moods",
+            "content_title": "Moods",
+            "choices": choices,
+            "spans": SPANS,
+            "days": days,
+        },
     )
 
 
