@@ -71,14 +71,17 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar as Unfold wants it."""
     home: dict[str, Any] = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
     home["active"] = request.path == home["link"]
-    groups = [
-        {
-            "title": title,
-            "separator": False,
-            "items": [_line(request, *line) for line in lines],
-        }
+    groups: list[dict[str, Any]] = [
+        {"title": title, "items": [_line(request, *line) for line in lines]}
         for title, lines in GROUPS.items()
     ]
+    for group in groups:
+        # Where one is lies open, and the day's work at its beginning; the others are folded.
+        here = any(line["active"] for line in group["items"])
+        group["open"] = here or (home["active"] and group["title"] == "Publishing")
+        # What asks for somebody is seen in a folded group too.
+        asking = [line for line in group["items"] if "badge" in line]
+        group |= {key: line[key] for line in asking for key in ("badge", "badge_variant")}
     return [{"title": "", "items": [home]}, *groups]
 
 

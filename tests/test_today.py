@@ -8,7 +8,10 @@ from django.utils import timezone
 
 from apps.backups.models import BackupRun
 from apps.chat.models import Conversation
+from apps.core.models import User
 from apps.personas.models import Persona
+from apps.scheduling import services as scheduling
+from apps.scheduling.models import Delivery, SocialAccount
 from apps.sentiment import services
 from apps.sentiment.services import Written
 from gator.navigation import sidebar
@@ -79,5 +82,24 @@ def test_who_may_not_look_sees_none_of_it(as_sam: Client, night: dict[str, str])
 def test_the_sidebar_shows_where_one_is(rf: RequestFactory, path: str, title: str) -> None:
     request = rf.get(path)
     request.user = AnonymousUser()
-    lines = [line for group in sidebar(request) for line in group["items"]]
+    groups = sidebar(request)
+    lines = [line for group in groups for line in group["items"]]
     assert [line["title"] for line in lines if line["active"]] == [title]
+    # Folded is what one is not at; the day begins with what goes out.
+    unfolded = [group for group in groups if group.get("open")]
+    begins = "Calendar" if title == "Today" else title
+    assert [begins in {line["title"] for line in group["items"]} for group in unfolded] == [True]
+
+
+def test_what_only_a_person_can_settle_is_seen_in_a_folded_group(
+    rf: RequestFactory, kei: User, wall: SocialAccount
+) -> None:
+    draft = scheduling.Draft(
+        persona=wall.persona, accounts=[wall], text="Fog", scheduled_at=timezone.now()
+    )
+    post = scheduling.schedule_post(draft, by=None)
+    post.deliveries.update(state=Delivery.State.NEEDS_REVIEW)
+    request = rf.get("/admin/sentiment/comment/")
+    request.user = kei
+    [publishing] = [group for group in sidebar(request) if group["title"] == "Publishing"]
+    assert (publishing["badge"], publishing["open"]) == ("1", False)

@@ -72,7 +72,8 @@ class ReadingAdmin(ReadOnlyAdmin):
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return self.admin_site.each_context(request)
+        context: dict[str, Any] = self.admin_site.each_context(request)
+        return context
 
     def try_text(self, request: HttpRequest) -> HttpResponse:
         """Try a text."""
