@@ -26,7 +26,7 @@ from apps.sentiment.engines.network import WEIGHTS, BadWeights, Network, Read
 from apps.sentiment.engines.rules import RuleEngine
 
 log = logging.getLogger(__name__)
-NAME, VERSION = "blend", "3"
+NAME, VERSION = "blend", "4"
 # Texts whose analyses are kept, by digest; comments repeat ("nice", "first", emoji).
 KEPT = 4_096
 MOST_EVIDENCE = 40
