@@ -33,12 +33,12 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _conversations() -> list[dict[str, Any]]:
-    rows = Conversation.objects.needing_a_person().select_related("persona")
+    rows = Conversation.objects.needing_a_person().select_related("persona", "created_by")
     return [
         {
-            "conversation": row,
+            "conversation": row.created_by.shown_name if row.created_by else row,
             "persona": row.persona.name if row.persona else row.get_kind_display(),
-            "why": row.stopped_for,
+            "why": row.stopped_for or "asks for a person",
             "when": when(row.last_message_at),
             "url": reverse("admin:chat_conversation_change", args=[row.pk]),
         }

@@ -94,6 +94,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     def answers(self, row: Conversation) -> Any:
         if row.stopped_for:
             return badge("bad", "Needs a person", row.stopped_for)
+        if row.human_asked_at:
+            return badge("bad", "Needs a person", "asked for one")
         if row.holder == Conversation.Holder.HUMAN:
             return badge("info", f"{row.held_by or 'A person'}")
         return badge("good", "Persona") if row.kind == Conversation.Kind.PERSONA else "–"

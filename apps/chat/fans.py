@@ -4,7 +4,6 @@ from django.db import transaction
 
 from apps.chat import takeover
 from apps.chat.models import Conversation, Message
-from apps.core import alerts
 from apps.core.models import User
 
 ASKED = "{name} asked for a human. The team has been told, and answers here as soon as it can."
@@ -25,8 +24,4 @@ def ask_for_a_human(*, conversation: Conversation, by: User) -> None:
         if asked_lately.exists():
             return
         takeover.say(row.pk, words)
-        alerts.alert(
-            key=f"human wanted {row.pk}",
-            title=f"Somebody asks {conversation.persona.name} for a human",
-            path=f"/chat/{row.pk}/",
-        )
+        takeover.call_the_team(conversation)

@@ -12,6 +12,8 @@ from apps.core.ids import uuid7
 from apps.core.models import User
 from apps.personas.models import Persona
 
+WAITS = ~Q(stopped_for="") | Q(human_asked_at__isnull=False)
+
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def of(self, user: User) -> Self:
@@ -19,8 +21,8 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(memberships__user=user)
 
     def needing_a_person(self) -> Self:
-        """Those where the persona fell silent by itself, and nobody has taken over."""
-        return self.filter(holder=Conversation.Holder.AI).exclude(stopped_for="")
+        """Where a fan asked for one or the persona fell silent by itself, and nobody took over."""
+        return self.filter(holder=Conversation.Holder.AI).filter(WAITS)
 
 
 class Conversation(models.Model):
@@ -69,6 +71,8 @@ class Conversation(models.Model):
     generation = models.PositiveIntegerField(default=0, editable=False)
     # Why the persona fell silent here by itself (distress, mood); a person decides when it goes on.
     stopped_for = models.CharField(max_length=40, blank=True, editable=False)
+    # When a fan last asked for a person; null again as soon as one takes over, or hands back.
+    human_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How its people sounded lately, -1 to 1, up to which message; null: nothing was read yet.
     mood = models.FloatField(null=True, editable=False)
     mood_seq = models.PositiveBigIntegerField(default=0, editable=False)
@@ -82,6 +86,10 @@ class Conversation(models.Model):
                 name="a_persona_conversation_has_one",
                 condition=~Q(kind="persona", persona=None),
             )
+        ]
+        # Few of them, and none of its columns changes with a message.
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["id"], name="chat_waits_for_a_person", condition=WAITS)
         ]
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ def why_not(reply: Reply, felt: Felt) -> Refusal | None:
             code=DISTRESS, message="A person from the team has been called.", stops_for=DISTRESS
         )
     if trigger.user_id is not None and caring.asks_for_a_human(trigger.content):
-        _call_somebody(reply)
+        takeover.call_the_team(conversation)
     if conversation.stopped_for:
         return Refusal(code="stopped", message="A person from the team will answer here.")
     if not trigger.is_readable:
@@ -85,14 +85,6 @@ def _loops(reply: Reply) -> bool:
 
 def _path(conversation: Conversation) -> str:
     return f"/admin/chat/conversation/{conversation.pk}/change/"
-
-
-def _call_somebody(reply: Reply) -> None:
-    alerts.alert(
-        key=f"human wanted {reply.conversation_id}",
-        title=f"Somebody asks {reply.persona.name} for a human",
-        path=_path(reply.conversation),
-    )
 
 
 @transaction.atomic

@@ -10,11 +10,13 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from apps.chat import fanout, ledger, protocol, shapes
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Stored
 from apps.chat.models import Conversation, Membership, Reply
+from apps.core import alerts
 from apps.core.models import User
 
 
@@ -38,15 +40,26 @@ def members_changed(conversation_id: UUID, *, by: int) -> None:
     transaction.on_commit(partial(fanout.tell_everybody, news), robust=True)
 
 
+def call_the_team(conversation: Conversation) -> None:
+    """Alert the team, and list the conversation as waiting until one of them takes over."""
+    alone = Conversation.objects.filter(pk=conversation.pk, holder=Conversation.Holder.AI)
+    if conversation.persona is not None and alone.update(human_asked_at=timezone.now()):
+        alerts.alert(
+            key=f"human wanted {conversation.pk}",
+            title=f"Somebody asks {conversation.persona.name} for a human",
+            path=f"/admin/chat/conversation/{conversation.pk}/change/",
+        )
+
+
 @transaction.atomic
 def take(conversation_id: UUID, *, by: User) -> Conversation:
     """Give the conversation to this person; taking it from another person is allowed."""
     row = Conversation.objects.select_for_update().get(pk=conversation_id)
     if row.holder == Conversation.Holder.HUMAN and row.held_by_id == by.pk:
         return row
-    row.holder, row.held_by = Conversation.Holder.HUMAN, by
+    row.holder, row.held_by, row.human_asked_at = Conversation.Holder.HUMAN, by, None
     row.generation += 1
-    row.save(update_fields=["holder", "held_by", "generation"])
+    row.save(update_fields=["holder", "held_by", "human_asked_at", "generation"])
     _, made = Membership.objects.get_or_create(
         conversation=row,
         user=by,
@@ -80,19 +93,22 @@ def _drop_what_is_written(row: Conversation) -> None:
 
 @transaction.atomic
 def give_back(conversation_id: UUID, *, by: User) -> Conversation:
-    """The persona answers again, and may after a stop for distress."""
+    """The persona answers again, and may after a stop for distress; who asked is dealt with."""
     row = (
         Conversation.objects.select_for_update(of=("self",))
         .select_related("persona")
         .get(pk=conversation_id)
     )
+    row.human_asked_at = None
     if row.holder == Conversation.Holder.AI and not row.stopped_for:
+        row.save(update_fields=["human_asked_at"])
         return row
     row.holder, row.held_by, row.stopped_for = Conversation.Holder.AI, None, ""
     row.generation += 1
     # A person has dealt with what was wrong: what was said before does not call another.
     row.mood = None
-    row.save(update_fields=["holder", "held_by", "stopped_for", "generation", "mood"])
+    changed = ("holder", "held_by", "stopped_for", "human_asked_at", "generation", "mood")
+    row.save(update_fields=changed)
     members_changed(row.pk, by=0)
     name = row.persona.name if row.persona is not None else "The persona"
     say(row.pk, f"{name}, an AI persona, answers here again.")

@@ -315,6 +315,20 @@ def test_asking_for_a_human_tells_the_team_and_is_seen(
     assert Alert.objects.filter(key=f"human wanted {talk.pk}").count() == 1
 
 
+@pytest.mark.parametrize("settle", [services.take_over, services.hand_back])
+def test_who_asked_is_listed_until_somebody_of_the_team_deals_with_it(
+    as_fan: Client, as_ada: Client, talk: Conversation, ada: User, settle: Any
+) -> None:
+    assert "Ask for a person" not in as_ada.get("/admin/").text
+    as_fan.post(f"/chat/data/{talk.pk}/human/")
+    page = as_ada.get("/admin/").text
+    assert "asks for a person" in page
+    assert reverse("admin:chat_conversation_change", args=[talk.pk]) in page
+    assert "Needs a person" in as_ada.get(reverse("admin:chat_conversation_changelist")).text
+    settle(conversation=talk, by=ada)
+    assert "Ask for a person" not in as_ada.get("/admin/").text
+
+
 def test_while_a_human_answers_nobody_needs_to_ask(
     talk: Conversation, fan: User, ada: User
 ) -> None:

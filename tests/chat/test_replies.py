@@ -248,6 +248,21 @@ def test_distress_stops_the_persona_and_calls_a_human(
     assert len(answers(talk)) == 1
 
 
+def test_who_writes_for_a_human_is_answered_and_waits_for_one(
+    talk: Conversation, fan: User, mo: User
+) -> None:
+    replying.write(ask(talk, fan, "Can I talk to a human, please?").pk)
+    assert len(answers(talk)) == 1
+    assert list(Conversation.objects.needing_a_person()) == [talk]
+    assert Alert.objects.get().path == f"/admin/chat/conversation/{talk.pk}/change/"
+    services.take_over(conversation=talk, by=mo)
+    assert not Conversation.objects.needing_a_person().exists()
+    # A person answers here: nobody else has to be called.
+    replying.write(ask(talk, fan, "I want to speak to another person").pk)
+    services.hand_back(conversation=talk, by=mo)
+    assert not Conversation.objects.needing_a_person().exists()
+
+
 @pytest.mark.parametrize(
     "words", ["I'm dying to see your photos", "that shot killed it", "I nearly died of laughing"]
 )

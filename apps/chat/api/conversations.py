@@ -45,6 +45,7 @@ class ConversationShape(serializers.ModelSerializer[Conversation]):
             "holder",
             "holder_name",
             "stopped_for",
+            "human_asked_at",
             "mood",
             "member_count",
             "last_seq",
