@@ -76,19 +76,25 @@ def _state(row: Message) -> Any:
 class ConversationAdmin(ReadOnlyAdmin):
     """Conversations: who talks, who answers, and the buttons to take over and hand back."""
 
-    list_display = ("name", "kind", "answers", "feels", "member_count", "last_seq", "latest")
+    list_display = ("name", "begun_by", "kind", "answers", "feels", "last_seq", "latest")
+    list_select_related = ("created_by", "held_by")
     list_filter = ("kind", "holder", "stopped_for", "persona")
     search_fields = ("title", "memberships__user__username", "persona__name", "messages__content")
     inlines = (MessageInline, MemberInline)
     fields = (
-        *("kind", "title", "persona", "holder", "held_by", "stopped_for", "feels", "created_at"),
+        *("kind", "title", "persona", "begun_by", "holder", "held_by", "stopped_for"),
+        *("human_asked_at", "feels", "created_at"),
     )
-    readonly_fields = ("feels",)
+    readonly_fields = ("begun_by", "feels")
     change_form_outer_before_template = "admin/chat/holder.html"
 
     @display(description="Conversation")
     def name(self, row: Conversation) -> str:
         return str(row)
+
+    @display(description="Begun by", ordering="created_by__username")
+    def begun_by(self, row: Conversation) -> str:
+        return row.created_by.shown_name if row.created_by else "–"
 
     @display(description="Answers", ordering="holder")
     def answers(self, row: Conversation) -> Any:
