@@ -7,7 +7,7 @@ from apps.chat.models import Conversation, Message
 from apps.core.models import User
 
 ASKED = "{name} asked for a human. The team has been told, and answers here as soon as it can."
-# Asking again before this many more messages changes nothing that anybody would see.
+# Asking again while one waits, before this many more messages, changes nothing anybody would see.
 LATELY = 20
 
 
@@ -21,7 +21,7 @@ def ask_for_a_human(*, conversation: Conversation, by: User) -> None:
         asked_lately = Message.objects.filter(
             conversation=row, kind=Message.Kind.NOTICE, content=words, seq__gt=row.last_seq - LATELY
         )
-        if asked_lately.exists():
+        if row.human_asked_at is not None and asked_lately.exists():
             return
         takeover.say(row.pk, words)
         takeover.call_the_team(conversation)

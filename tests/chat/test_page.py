@@ -329,6 +329,18 @@ def test_who_asked_is_listed_until_somebody_of_the_team_deals_with_it(
     assert "Ask for a person" not in as_ada.get("/admin/").text
 
 
+def test_who_asks_again_after_the_team_was_there_is_heard_again(
+    as_fan: Client, talk: Conversation, ada: User
+) -> None:
+    for asked in (1, 2):
+        as_fan.post(f"/chat/data/{talk.pk}/human/")
+        assert list(Conversation.objects.needing_a_person()) == [talk]
+        notices = Message.objects.filter(conversation=talk, content__contains="asked for a human")
+        assert notices.count() == asked
+        services.take_over(conversation=talk, by=ada)
+        services.hand_back(conversation=talk, by=ada)
+
+
 def test_while_a_human_answers_nobody_needs_to_ask(
     talk: Conversation, fan: User, ada: User
 ) -> None:
