@@ -12,6 +12,7 @@ from apps.core.ids import uuid7
 from apps.core.models import User
 from apps.personas.models import Persona
 
+# Somebody of the team should look; the condition of an index, so that few rows are read.
 WAITS = ~Q(stopped_for="") | Q(human_asked_at__isnull=False)
 
 

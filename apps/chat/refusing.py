@@ -83,10 +83,6 @@ def _loops(reply: Reply) -> bool:
     return lately.count() > MOST_A_MINUTE
 
 
-def _path(conversation: Conversation) -> str:
-    return f"/admin/chat/conversation/{conversation.pk}/change/"
-
-
 @transaction.atomic
 def call_a_person(reply: Reply, stops_for: str) -> None:
     """Stop the persona here, say so (in danger with where help is), and call. Once per stop."""
@@ -109,6 +105,6 @@ def call_a_person(reply: Reply, stops_for: str) -> None:
         if is_danger
         else f"A conversation with {name} has turned bad",
         body="The persona has stopped there. Please read the conversation and answer.",
-        path=_path(reply.conversation),
+        path=takeover.page_of(reply.conversation_id),
         level="critical" if is_danger else "warning",
     )

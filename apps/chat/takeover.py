@@ -40,6 +40,11 @@ def members_changed(conversation_id: UUID, *, by: int) -> None:
     transaction.on_commit(partial(fanout.tell_everybody, news), robust=True)
 
 
+def page_of(conversation_id: UUID) -> str:
+    """Where staff read a conversation and take over."""
+    return f"/admin/chat/conversation/{conversation_id}/change/"
+
+
 def call_the_team(conversation: Conversation) -> None:
     """Alert the team, and list the conversation as waiting until one of them takes over."""
     alone = Conversation.objects.filter(pk=conversation.pk, holder=Conversation.Holder.AI)
@@ -47,7 +52,7 @@ def call_the_team(conversation: Conversation) -> None:
         alerts.alert(
             key=f"human wanted {conversation.pk}",
             title=f"Somebody asks {conversation.persona.name} for a human",
-            path=f"/admin/chat/conversation/{conversation.pk}/change/",
+            path=page_of(conversation.pk),
         )
 
 
