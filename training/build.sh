@@ -11,7 +11,8 @@ python=${PYTHON:-python}
 case " $* " in *" --permissive "*) terms=--permissive ;; *) terms= ;; esac
 export OMP_NUM_THREADS=1
 # Memory that a step hands back and asks for anew costs two fifths of the processor: glibc keeps it.
-export MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=17179869184
+export MALLOC_ARENA_MAX=1 MALLOC_TOP_PAD_=268435456
+export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=17179869184
 "$python" -m training.train "$data" --out "$run" "$@"
 "$python" -m training.heads "$data" "$run"
 "$python" -m training.export "$run" "$out"
