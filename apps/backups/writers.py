@@ -72,7 +72,7 @@ def stopped() -> Iterator[None]:
 def refuse_living() -> None:
     """Raise Busy while a worker or beat that `up` does not run here shows signs of life."""
     deadline = time.monotonic() + PATIENCE
-    while names := [f"{lease.name} ({lease.holder})" for lease in _living()]:
+    while names := [_named(lease) for lease in _living()]:
         if time.monotonic() > deadline:
             raise Busy(f"Stop these first: {', '.join(names)}.")
         time.sleep(0.2)
@@ -85,6 +85,11 @@ def _living() -> list[Lease]:
         # No database, or one that is beyond reading: nobody can be writing to it.
         return []
     return [lease for lease in leases if not _is_dead(lease.holder)]
+
+
+def _named(lease: Lease) -> str:
+    # A worker's lease says already who holds it.
+    return lease.name if lease.name.endswith(lease.holder) else f"{lease.name} ({lease.holder})"
 
 
 def _is_dead(holder: str) -> bool:

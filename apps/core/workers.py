@@ -1,6 +1,5 @@
 """A worker's sign of life: a lease that the worker's own loop renews."""
 
-import socket
 from typing import Any
 
 import structlog
@@ -19,7 +18,11 @@ PREFIX = "worker:"
 
 
 class SignOfLife(bootsteps.StartStopStep):
-    """Renews `worker:QUEUES@HOST` from the loop that takes tasks: one that hangs falls silent."""
+    """Renews `worker:QUEUES@HOST:PID` from the loop that takes tasks: one that hangs falls silent.
+
+    Every process has a lease of its own: behind a shared one a second worker of the same queues
+    would be unseen, and whoever follows a killed one would wait for its ghost to expire.
+    """
 
     requires = ("celery.worker.components:Timer",)
 
@@ -30,7 +33,7 @@ class SignOfLife(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         queues = ",".join(sorted(worker.app.amqp.queues.consume_from))
-        self._name = f"{PREFIX}{queues}@{socket.gethostname()}"
+        self._name = f"{PREFIX}{queues}@{self._holder}"
         worker.timer.call_after(0, self._renew)
         worker.timer.call_repeatedly(EVERY_SECONDS, self._renew)
 

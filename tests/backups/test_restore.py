@@ -155,12 +155,12 @@ def test_living_writers_are_not_overrun(home: Home, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(writers, "PATIENCE", 0.1)
     made = home.back_up()
     Lease.objects.create(
-        name="worker:publishing@far",
+        name="worker:publishing@far:1",
         holder="far:1",
         expires_at=timezone.now() + timedelta(minutes=1),
     )
     before = home.posts()
-    with pytest.raises(Busy, match="worker:publishing@far"):
+    with pytest.raises(Busy, match="Stop these first: worker:publishing@far:1\\.$"):
         home.restore(made.id)
     assert home.posts() == before and journal.all_journals() == []
 

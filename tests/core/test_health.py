@@ -1,6 +1,7 @@
 """What monitoring sees when parts are missing, and what it may not see."""
 
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings
@@ -8,9 +9,9 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from apps.core import health, leases
+from apps.core import health, leases, workers
 from apps.core.models import Lease
-from apps.core.workers import PREFIX
+from apps.core.workers import PREFIX, SignOfLife
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,23 @@ def test_a_dead_worker_and_a_dead_beat_are_named(client: Client) -> None:
     assert answer.status_code == 503
     assert answer.json()["parts"]["workers"] == {"ok": False, "why": "no worker for: publishing"}
     assert answer.json()["parts"]["beat"] == {"ok": False, "why": "nobody ticks"}
+
+
+@pytest.mark.django_db
+def test_who_follows_a_killed_worker_is_alive_before_its_ghost_has_gone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _everything_lives()
+    Lease.objects.filter(name__contains="publishing").delete()
+    # In a worker's own process it closes its connection; here that is the test's.
+    monkeypatch.setattr(workers, "connection", Mock())
+    for holder in ("host:1", "host:2"):
+        monkeypatch.setattr(leases, "this_process", lambda holder=holder: holder)
+        timer = Mock(call_after=lambda _, work: work())
+        worker = Mock(timer=timer, **{"app.amqp.queues.consume_from": ["publishing"]})
+        SignOfLife(worker).start(worker)
+    Lease.objects.filter(holder="host:1").update(expires_at="2020-01-01T00:00Z")
+    assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.django_db
