@@ -501,7 +501,10 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": True,
     "STYLES": [lambda request: static("css/studio.css")],
-    "SCRIPTS": [lambda request: static("js/zone.js")],
+    "SCRIPTS": [
+        lambda request: static("js/zone.js"),
+        lambda request: static("js/files.js"),
+    ],
     "DASHBOARD_CALLBACK": "gator.today.today",
     "GLOBAL_CALLBACK": "apps.personas.admin.what_is_stopped",
     "SIDEBAR": {

@@ -77,6 +77,7 @@ def test_who_may_not_look_sees_none_of_it(as_sam: Client, night: dict[str, str])
         ("/admin/sentiment/reading/", "Readings"),
         ("/admin/sentiment/reading/mood/", "Moods"),
         ("/admin/sentiment/reading/try/", "Try a text"),
+        ("/admin/sentiment/comment/import/", "Comments"),
     ],
 )
 def test_the_sidebar_shows_where_one_is(rf: RequestFactory, path: str, title: str) -> None:

@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.dateparse import parse_datetime
 
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
 KINDS = ("csv", "json", "jsonl")
+MOST_BYTES = 20_000_000
 MOST_ERRORS = 200
 NOT_JSON = "This line is not JSON."
 TOO_MANY_COLUMNS = "This row has more columns than the head."
@@ -27,6 +31,10 @@ class RowError:
 
 class UnreadableFile(ValueError):
     """The file is neither the CSV nor the JSON that was announced; the message says why."""
+
+    def __init__(self, message: str, code: str = "unreadable") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def rows(
@@ -54,8 +62,17 @@ def kind_of(name: str) -> str:
     """The kind that a file's name announces; raises UnreadableFile for any other."""
     kind = name.rpartition(".")[2].lower()
     if kind not in KINDS:
-        raise UnreadableFile("Name the file .csv, .json or .jsonl.")
+        raise UnreadableFile("Name the file .csv, .json or .jsonl.", "unknown_kind")
     return kind
+
+
+def uploaded(file: "UploadedFile[bytes]") -> tuple[bytes, str]:
+    """An uploaded file's content and kind; raises UnreadableFile for too much or another kind."""
+    if (file.size or 0) > MOST_BYTES:
+        words = f"The file is larger than {MOST_BYTES // 1_000_000} MB: split it."
+        raise UnreadableFile(words, "too_large")
+    kind = kind_of(file.name or "")
+    return file.read(), kind
 
 
 def moment(value: str) -> datetime | None:

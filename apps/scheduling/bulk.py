@@ -29,7 +29,6 @@ from apps.scheduling.services import Draft
 from apps.scheduling.sheets import NAMES, RowRefused, Studio, cell_of, draft_of, row_of
 
 MOST_ROWS = 10_000
-MOST_BYTES = 20_000_000
 MOST_EXPORTED = 20_000
 CHUNK = 250
 

@@ -9,11 +9,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apps.core.tables import MOST_ERRORS, RowError, UnreadableFile, moment, rows
+from apps.core.tables import MOST_ERRORS, RowError, moment, rows
 from apps.sentiment.models import LONGEST_TEXT
 from apps.sentiment.recording import Written
-
-__all__ = ["Parsed", "RowError", "UnreadableFile", "parse"]
 
 MOST_ROWS = 100_000
 # What a column may be called; the first name is ours.
@@ -35,6 +33,16 @@ class Parsed:
     errors: list[RowError] = field(default_factory=list)
     rows: int = 0
     repeated: int = 0
+
+    @property
+    def refused(self) -> int:
+        """Rows with something wrong; the first 200 of them are listed."""
+        return self.rows - len(self.comments) - self.repeated
+
+    @property
+    def unlisted(self) -> int:
+        """Refused rows whose errors are counted only."""
+        return self.refused - len(self.errors)
 
 
 def parse(content: bytes, *, kind: str, network: str = "import") -> Parsed:

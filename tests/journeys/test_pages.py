@@ -123,6 +123,7 @@ def test_nothing_serious_stands_in_anybodys_way(
         "/admin/scheduling/post/add/",
         f"/admin/scheduling/post/{posted.pk}/change/",
         "/admin/scheduling/post/import/",
+        "/admin/sentiment/comment/import/",
         "/admin/scheduling/webhookendpoint/add/",
         "/admin/scheduling/post/calendar/",
         "/admin/scheduling/post/calendar/?view=week",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, ConsoleMessage
@@ -13,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.core.models import User
 from apps.personas.models import Persona
 from apps.sentiment import services, tracking
-from apps.sentiment.models import Comment, Competitor, Correction, Reading, Spike
+from apps.sentiment.models import Batch, Comment, Competitor, Correction, Reading, Spike
 from tests.conftest import PASSWORD
 from tests.journeys.test_pages import complaints_of
 
@@ -42,6 +43,7 @@ def test_each_page_opens_and_sam_sees_none(
         reverse("admin:sentiment_comment_change", args=[comment.pk]),
         reverse("admin:sentiment_correction_change", args=[row.pk]),
         reverse("admin:sentiment_spike_change", args=[spike.pk]),
+        reverse("admin:sentiment_comment_import"),
         reverse("admin:sentiment_correction_add") + f"?comment={comment.pk}",
         reverse("admin:sentiment_correction_add") + "?comment=x",
     ]
@@ -82,6 +84,52 @@ def test_a_text_is_shown_with_its_evidence_and_never_as_markup(as_kei: Client) -
         as_kei.post(reverse("admin:sentiment_reading_try"), {"text": "a" * 10_001}).status_code
         == 200
     )
+
+
+FILE = b"text,author\nI love it,ann\n<script>alert(1)</script> I hate it,bob\n,cy\nI love it,ann\n"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("whose", ["persona", "competitor"])
+def test_a_file_of_comments_is_looked_at_then_taken(
+    as_kei: Client, luna: Persona, whose: str
+) -> None:
+    rival = Competitor.objects.create(name="Rival", network="instagram", handle="rival")
+    about = {"persona": luna.pk, "competitor": rival.pk}[whose]
+    address = reverse("admin:sentiment_comment_import")
+    assert "Import" in as_kei.get(reverse("admin:sentiment_comment_changelist")).content.decode()
+
+    def submit(button: str, **more: str) -> str:
+        file = SimpleUploadedFile("comments.csv", FILE)
+        given = {"about": f"{whose}_id:{about}", "network": "Instagram", button: "1", **more}
+        page = as_kei.post(address, {"file": file, **given}, follow=True)
+        assert page.status_code == 200
+        return page.content.decode()
+
+    looked = submit("look")
+    assert "4 rows: 2 comments, 1 refused." in looked and "1 stand in it twice." in looked
+    assert "This is empty." in looked and "Nothing is stored yet." in looked
+    assert "positive" in looked and "negative" in looked and "<script>alert" not in looked
+    assert not Comment.objects.exists()
+    assert "Select a valid choice" in submit("take", about="persona_id:0")
+    assert "2 are new or changed and will be read; 1 row was left out." in submit("take")
+    assert Comment.objects.filter(**{whose: about}, network="instagram").count() == 2
+    # Known comments stay one.
+    assert "0 are new or changed" in submit("take")
+
+
+@pytest.mark.django_db
+def test_a_file_without_faults_leads_to_its_batch(as_kei: Client, luna: Persona) -> None:
+    given = {"about": f"persona_id:{luna.pk}", "network": "import", "take": "1"}
+    address = reverse("admin:sentiment_comment_import")
+    file = SimpleUploadedFile("comments.jsonl", b'{"text": "I love it"}\n')
+    answer = as_kei.post(address, {"file": file, **given})
+    batch = Batch.objects.get()
+    assert answer["Location"] == reverse("admin:sentiment_batch_change", args=[batch.pk])
+    assert (batch.name, batch.total) == ("comments.jsonl", 1)
+    wrong = SimpleUploadedFile("comments.xlsx", b"PK")
+    page = as_kei.post(address, {"file": wrong, **given}).content.decode()
+    assert "Name the file .csv, .json or .jsonl." in page
 
 
 @pytest.mark.django_db
@@ -139,3 +187,27 @@ def test_copied_files_are_what_they_were() -> None:
         for line in (folder / "SHA256SUMS").read_text().splitlines():
             digest, name = line.split()
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_checked_file_is_still_chosen_when_it_is_taken(
+    live_server: LiveServer, browser: Browser, ada: User, luna: Persona
+) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{live_server.url}/admin/login/?next=/admin/sentiment/comment/import/")
+    page.fill("#id_username", ada.username)
+    page.fill("#id_password", PASSWORD)
+    page.click("button[type=submit]")
+    file: Any = {"name": "comments.csv", "mimeType": "text/csv", "buffer": FILE}
+    page.set_input_files("#id_file", file)
+    # Unfold would write the file's name here.
+    assert page.input_value("#id_network") == "import"
+    page.click("text=Check the file")
+    page.wait_for_selector("text=Nothing is stored yet.")
+    page.click("text=Import what is right")
+    page.wait_for_selector("text=2 are new or changed and will be read; 1 row was left out.")
+    assert Comment.objects.count() == 2
+    assert not errors
+    page.close()

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from apps.sentiment.importing import UnreadableFile, parse
+from apps.core.tables import UnreadableFile
+from apps.sentiment.importing import parse
 
 
 def test_csv_with_its_usual_names() -> None:

@@ -1,11 +1,10 @@
 """Posts from and into files in the admin."""
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -13,7 +12,7 @@ from django.urls import path, reverse
 
 from apps.core.admin.base import acting
 from apps.core.shown import when
-from apps.core.tables import UnreadableFile, kind_of
+from apps.core.tables import UnreadableFile, uploaded
 from apps.personas.models import Persona
 from apps.scheduling import bulk, sheets
 from apps.scheduling.models import Post
@@ -39,14 +38,11 @@ class ImportForm(forms.Form):
 
     def parsed(self) -> bulk.Parsed | None:
         """What the file holds; None when it is none, which the form then shows."""
-        file = cast("UploadedFile[bytes]", self.cleaned_data["file"])
-        if (file.size or 0) > bulk.MOST_BYTES:
-            self.add_error("file", f"Larger than {bulk.MOST_BYTES // 1_000_000} MB: split it.")
-            return None
         try:
+            content, kind = uploaded(self.cleaned_data["file"])
             return bulk.parse(
-                file.read(),
-                kind=kind_of(file.name or ""),
+                content,
+                kind=kind,
                 persona=self.cleaned_data["persona"],
                 allow_duplicate=self.cleaned_data["allow_duplicate"],
             )

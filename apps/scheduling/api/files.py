@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from apps.core.api import Resource
 from apps.core.errors import Refused
 from apps.core.serializers import Id, Strict, Text
-from apps.core.tables import UnreadableFile, kind_of
+from apps.core.tables import UnreadableFile, uploaded
 from apps.personas.models import Persona
 from apps.scheduling import bulk
 from apps.scheduling.api.accounts import persona_of
@@ -84,13 +84,11 @@ class PostsBatchOutput(serializers.Serializer[Any]):
 
 def read_file(file: Any, **options: Any) -> bulk.Parsed:
     """Parse an uploaded file; raises Refused with what is wrong with it as a whole."""
-    if file.size > bulk.MOST_BYTES:
-        words = f"The file is larger than {bulk.MOST_BYTES // 1_000_000} MB: split it."
-        raise Refused(("file", "too_large", words))
     try:
-        return bulk.parse(file.read(), kind=kind_of(file.name), **options)
+        content, kind = uploaded(file)
+        return bulk.parse(content, kind=kind, **options)
     except UnreadableFile as error:
-        raise Refused(("file", "unreadable", str(error))) from None
+        raise Refused(("file", error.code, str(error))) from None
 
 
 class PostFiles(Resource):

@@ -6,16 +6,17 @@ from uuid import UUID
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.decorators import action as unfold_action
 from unfold.decorators import display
 
 from apps.core.admin.base import ReadOnlyAdmin, StudioAdmin, acting
 from apps.core.shown import badge, when
 from apps.sentiment import services, tracking
-from apps.sentiment.admin import pages
+from apps.sentiment.admin import files, pages
 from apps.sentiment.admin.shown import mood
 from apps.sentiment.models import Batch, Comment, Competitor, Engagement, Reading, Spike, Watch
 
@@ -29,6 +30,18 @@ class CommentAdmin(ReadOnlyAdmin):
     search_fields = ("text", "author")
     list_select_related = ("persona", "competitor", "reading")
     change_form_outer_before_template = "admin/sentiment/correct_comment.html"
+    actions_list = ("import_comments",)
+
+    def get_urls(self) -> list[Any]:
+        return [*files.urls(self.admin_site), *super().get_urls()]
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        # Nobody writes a comment here by hand, so "add" itself is refused.
+        return request.user.has_perm(files.MAY_ADD)
+
+    @unfold_action(description="Import", url_path="from-file", permissions=["import"])
+    def import_comments(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:sentiment_comment_import"))
 
     @display(description="Comment")
     def said(self, row: Comment) -> str:

@@ -13,13 +13,13 @@ from rest_framework.response import Response
 from apps.core.api import ReadOnly, Resource
 from apps.core.errors import Refused
 from apps.core.serializers import Id, Strict, StrictModel, Text
+from apps.core.tables import UnreadableFile, uploaded
 from apps.personas.models import Persona
 from apps.sentiment import importing, services
 from apps.sentiment.api.analysing import CommentInput, persona_of, written
 from apps.sentiment.models import Batch, Comment, Competitor
 
 MOST_IN_BATCH = 20_000
-MOST_BYTES = 20_000_000
 
 
 class CommentOutput(StrictModel):
@@ -91,6 +91,7 @@ class ImportOutput(serializers.Serializer[Any]):
     rows = serializers.IntegerField()
     comments = serializers.IntegerField()
     repeated = serializers.IntegerField()
+    refused = serializers.IntegerField()
     errors = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
     dry_run = serializers.BooleanField()
     batch = serializers.UUIDField(allow_null=True)
@@ -119,16 +120,11 @@ class CommentViewSet(ReadOnly):
         given.is_valid(raise_exception=True)
         data = given.validated_data
         file = data["file"]
-        kind = file.name.rpartition(".")[2].lower()
-        if kind not in ("csv", "json", "jsonl"):
-            raise Refused(("file", "unknown_kind", "Name the file .csv, .json or .jsonl."))
-        if file.size > MOST_BYTES:
-            words = f"The file is larger than {MOST_BYTES // 1_000_000} MB: split it."
-            raise Refused(("file", "too_large", words))
         try:
-            parsed = importing.parse(file.read(), kind=kind, network=data["platform"].lower())
-        except importing.UnreadableFile as error:
-            raise Refused(("file", "unreadable", str(error))) from None
+            content, kind = uploaded(file)
+            parsed = importing.parse(content, kind=kind, network=data["platform"].lower())
+        except UnreadableFile as error:
+            raise Refused(("file", error.code, str(error))) from None
         batch = None
         if parsed.comments and not data["dry_run"]:
             batch = services.start_batch(
@@ -139,6 +135,7 @@ class CommentViewSet(ReadOnly):
                 "rows": parsed.rows,
                 "comments": len(parsed.comments),
                 "repeated": parsed.repeated,
+                "refused": parsed.refused,
                 "errors": [asdict(each) for each in parsed.errors],
                 "dry_run": data["dry_run"],
                 "batch": str(batch.pk) if batch else None,

@@ -42,6 +42,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         for each in parsed.errors:
             self.stderr.write(f"row {each.row}, {each.column or 'whole'}: {each.message}")
+        if parsed.unlisted:
+            self.stderr.write(f"{parsed.unlisted:,} more errors are not listed")
         self.stdout.write(
             f"{parsed.rows:,} rows: {len(parsed.drafts):,} posts, {parsed.refused:,} refused"
         )

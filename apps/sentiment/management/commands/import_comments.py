@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.core.tables import UnreadableFile, kind_of
 from apps.personas.models import Persona
 from apps.sentiment import importing, services
 from apps.sentiment.models import Competitor
@@ -26,9 +27,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
-        kind = path.suffix.lstrip(".").lower()
-        if kind not in ("csv", "json", "jsonl"):
-            raise CommandError("Name the file .csv, .json or .jsonl.")
         subject: dict[str, Any] = {}
         if options["persona"]:
             persona = Persona.objects.filter(handle=options["persona"]).first()
@@ -41,15 +39,20 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no competitor {options['competitor']!r}.")
             subject["competitor_id"] = competitor.pk
         try:
+            kind = kind_of(path.name)
             content = path.read_bytes()
             parsed = importing.parse(content, kind=kind, network=options["network"].lower())
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from None
-        except importing.UnreadableFile as error:
+        except UnreadableFile as error:
             raise CommandError(str(error)) from None
         for each in parsed.errors:
             self.stderr.write(f"row {each.row}, {each.column or 'whole'}: {each.message}")
-        found = f"{parsed.rows:,} rows, {len(parsed.comments):,} comments"
+        if parsed.unlisted:
+            self.stderr.write(f"{parsed.unlisted:,} more errors are not listed")
+        found = (
+            f"{parsed.rows:,} rows: {len(parsed.comments):,} comments, {parsed.refused:,} refused"
+        )
         if parsed.repeated:
             found += f", {parsed.repeated:,} given twice"
         self.stdout.write(found)
