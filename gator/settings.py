@@ -315,9 +315,9 @@ ADVISORIES = {
 }
 # What `up` calls once, on an empty installation; it returns the page to watch.
 FIRST_RUN = "apps.scheduling.demo.first_run" if GATOR_DEMO else ""
-# What `up` calls before it migrates a database that holds data; it raises to stop the start.
-BEFORE_MIGRATION = (
-    "" if env.boolean("GATOR_MIGRATE_UNSAVED", False) else "apps.backups.services.before_migration"
+# What `up` enters before it migrates a database that holds data; it raises to stop the start.
+AROUND_MIGRATION = (
+    "" if env.boolean("GATOR_MIGRATE_UNSAVED", False) else "apps.backups.services.saved_first"
 )
 SENTIMENT_ENGINES = {
     "rules": {"BACKEND": "apps.sentiment.engines.rules.RuleEngine"},

@@ -3,7 +3,8 @@
 Restoring is not among these for the web: `restoring` is called by the management command only.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,19 +116,23 @@ def make_backup(
     return made, list(run.warnings)
 
 
-def before_migration(say: Callable[[str], None] | None = None) -> str:
-    """A verified backup of a database that holds data, before `up` migrates it.
+@contextmanager
+def saved_first() -> Iterator[str]:
+    """Around a migration: a verified backup of a database that holds data, listed afterwards.
 
-    Gives its name, or "" when there is nothing to lose. It touches no row of ours: the tables
-    are still those of the older release.
+    Gives its name, or "" when there is nothing to lose. Before the migration it touches no row of
+    ours: the tables are still those of the older release.
     """
-    if dumper_of(connections["default"].settings_dict).is_empty():
-        return ""
-    order = archiving.Order(kind=BackupRun.Kind.BEFORE_MIGRATION)
-    made = archiving.make_backup(order)
-    if say:
-        say(f"Backed up as {made.id} before migrating.")
-    return made.id
+    name = ""
+    if not dumper_of(connections["default"].settings_dict).is_empty():
+        name = archiving.make_backup(archiving.Order(kind=BackupRun.Kind.BEFORE_MIGRATION)).id
+    yield name
+    if name:
+        try:
+            index.sync()
+        except (BackupError, OSError, DatabaseError) as error:
+            # It is made and whole; the hourly look lists it.
+            log.warning("the backup could not be listed", backup=name, error=str(error))
 
 
 # -- Reading ------------------------------------------------------------------------------------

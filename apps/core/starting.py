@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,15 +148,16 @@ def _migrate() -> None:
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         return
-    if executor.loader.applied_migrations and settings.BEFORE_MIGRATION:
-        _save_first()
-    call_command("migrate", interactive=False, verbosity=0)
+    with ExitStack() as around:
+        if executor.loader.applied_migrations and settings.AROUND_MIGRATION:
+            _save_first(around)
+        call_command("migrate", interactive=False, verbosity=0)
 
 
-def _save_first() -> None:
+def _save_first(around: ExitStack) -> None:
     """A migration cannot be taken back; a backup can."""
     try:
-        name = import_string(settings.BEFORE_MIGRATION)()
+        name = around.enter_context(import_string(settings.AROUND_MIGRATION)())
     except Exception as error:
         raise CannotStart(
             f"The backup before the migration failed, so nothing was migrated: {error} "

@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from apps.core import keyring
 from apps.core.models import User
 from apps.scheduling.models import Delivery, SocialAccount
+from gator.valkey import run_dir
 from tests.backups.conftest import TOOLS, Home, Placed
 from tests.studio import Studio
 
@@ -112,6 +113,10 @@ def test_up_saves_before_it_migrates(placed: Placed) -> None:
     [name] = [path.name for path in (place.var / "backups").glob("backup_*")]
     manifest = json.loads((place.var / "backups" / name / "metadata.json").read_text())
     assert manifest["kind"] == "before_migration"
+    # Listed in the table as soon as there is one: before anything runs.
+    _wait_for((run_dir(place.var) / "control.sock").exists)
+    look = "from apps.backups.models import BackupRun; print(BackupRun.objects.get().name)"
+    assert place.manage("shell", "-v", "0", "-c", look).stdout.strip() == name
 
 
 def test_up_waits_for_a_torn_restore(placed: Placed) -> None:

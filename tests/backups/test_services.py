@@ -259,13 +259,18 @@ def test_restoring_from_a_queue_is_refused_by_name(home: Home) -> None:
 
 
 def test_before_a_migration(home: Home, bare: Home) -> None:
-    said: list[str] = []
-    name = services.before_migration(said.append)
-    assert name in home.shelf().names() and name in said[0]
-    assert home.open(name).manifest.kind == "before_migration"
-    assert not BackupRun.objects.exists(), "the tables may still be the older release's"
-    index.sync()
+    with services.saved_first() as name:
+        assert name in home.shelf().names()
+        assert home.open(name).manifest.kind == "before_migration"
+        assert not BackupRun.objects.exists(), "the tables may still be the older release's"
     assert BackupRun.objects.get().kind == "before_migration"
+
+
+def test_a_migration_that_fails_is_told_and_its_backup_stays(home: Home) -> None:
+    with pytest.raises(RuntimeError, match="no such column"), services.saved_first() as name:
+        raise RuntimeError("no such column")
+    assert name in home.shelf().names()
+    assert not BackupRun.objects.exists()
 
 
 def test_a_secret_key_in_the_settings_is_an_error(settings: Settings) -> None:
