@@ -52,6 +52,12 @@ def test_an_engine_is_measured_on_labelled_files(tmp_path: Path) -> None:
     found = {row["measure"]: row for row in map(json.loads, out.getvalue().splitlines())}
     assert found["macro-recall"]["value"] == pytest.approx(0.75)
     assert found["macro-recall"]["low"] <= 0.75 <= found["macro-recall"]["high"]
+    (tmp_path / "mine" / "test.jsonl").write_text(json.dumps(rows[0]))
+    (tmp_path / "mine" / "train.jsonl").write_text(json.dumps(rows[1]))
+    out = StringIO()
+    call_command("evaluate_sentiment", tmp_path, "--engine", "rules", "--json", stdout=out)
+    rows_of = {(each["data"], each["n"]) for each in map(json.loads, out.getvalue().splitlines())}
+    assert rows_of == {("mine", 3), ("mine/test", 1)}
     with pytest.raises(CommandError, match="holds no"):
         call_command("evaluate_sentiment", tmp_path / "mine", "--engine", "rules")
 

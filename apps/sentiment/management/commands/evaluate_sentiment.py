@@ -36,7 +36,7 @@ class Vader:
 
 
 class Command(BaseCommand):
-    """DIR holds NAME/val.jsonl files of `text` with `label` or `score`."""
+    """DIR holds NAME/val.jsonl or NAME/test.jsonl files of `text` with `label` or `score`."""
 
     help = "Measure an engine on labelled files, each figure with its 95 % interval."
     requires_system_checks: list[str] = []
@@ -47,8 +47,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="JSON lines instead of a table.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not any(options["folder"].glob("*/val.jsonl")):
-            raise CommandError(f"{options['folder']} holds no NAME/val.jsonl.")
+        if not evaluating.labelled(options["folder"]):
+            raise CommandError(f"{options['folder']} holds no NAME/val.jsonl or NAME/test.jsonl.")
         name = options["engine"]
         engine: Any = (
             Vader() if name == "vader" else judging.ENGINES[name] if name else judging.engine()
