@@ -23,7 +23,7 @@ function draw() {
   const axis = (more) => ({ grid: { color: line }, ticks: { color: ink }, ...more });
   const options = (y, legend) => ({
     animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-    plugins: { legend: { display: legend, labels: { color: ink, usePointStyle: true, pointStyle: "line", pointStyleWidth: 26 } } },
+    plugins: { legend: { display: legend, labels: { color: ink, usePointStyle: true, boxWidth: 8, boxHeight: 8 } } },
     scales: { x: axis(), y: axis(y) },
   });
   const make = (name, config) => {
@@ -32,7 +32,9 @@ function draw() {
   };
   const series = (label, values, name, dash = []) => ({
     label, data: values, borderColor: colour(name), backgroundColor: colour(name), borderDash: dash,
-    borderWidth: 2, pointRadius: values.length > 60 ? 0 : 3, tension: 0,
+    // Two share a colour: a dashed line and another mark tell them apart, in the legend too.
+    pointStyle: dash.length ? "triangle" : "circle",
+    borderWidth: 2, pointRadius: values.length > 60 ? 0 : 4, tension: 0,
   });
   make("trend", {
     type: "line",
@@ -53,7 +55,7 @@ function draw() {
     type: "bar",
     data: { labels: Object.keys(data.labels).map((name) => name.replace("_", " ")), datasets: [{
       label: "Comments", data: Object.values(data.labels), backgroundColor: tones.map(colour) }] },
-    options: { ...options({}, false), indexAxis: "y", scales: { x: axis({ min: 0 }), y: axis() } },
+    options: { ...options({}, false), indexAxis: "y", scales: { x: axis({ min: 0, ticks: { color: ink, precision: 0 } }), y: axis() } },
   });
 }
 

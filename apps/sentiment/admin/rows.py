@@ -236,10 +236,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "persona", "competitor", "progress", "created")
     list_select_related = ("persona", "competitor")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
-        rows: QuerySet[Batch] = super().get_queryset(request)
-        return rows
+    fields = ("persona", "competitor", "name", "progress", "created", "created_by", "its_comments")
 
     @display(description="Read")
     def progress(self, row: Batch) -> Any:
@@ -250,3 +247,10 @@ class BatchAdmin(ReadOnlyAdmin):
     @display(description="Came in", ordering="created_at")
     def created(self, row: Batch) -> Any:
         return when(row.created_at)
+
+    @display(description="Its comments")
+    def its_comments(self, row: Batch) -> Any:
+        address = reverse("admin:sentiment_comment_changelist", query={"batch__id__exact": row.pk})
+        return format_html(
+            '<a class="g-link" href="{}">{} that were new or changed</a>', address, row.total
+        )
