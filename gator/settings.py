@@ -111,7 +111,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "apps.core.metrics.measure_requests",
+    "apps.core.running.metrics.measure_requests",
     "apps.core.middleware.RequestIdMiddleware",
     "apps.core.problems.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -256,7 +256,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0.1,
     "interval_max": 0.1,
 }
-CELERY_BEAT_SCHEDULER = "apps.core.beat:LeasedScheduler"
+CELERY_BEAT_SCHEDULER = "apps.core.running.beat:LeasedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
@@ -304,7 +304,7 @@ PUBLISHING_LEASE = timedelta(seconds=90)
 PUBLISHING_SETTLE = timedelta(seconds=10)
 # Where /metrics asks for figures taken from rows.
 METRICS = [
-    "apps.core.metrics.of_the_floor",
+    "apps.core.running.metrics.of_the_floor",
     "apps.scheduling.metrics.of_deliveries",
     "apps.backups.metrics.of_backups",
 ]

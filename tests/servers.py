@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psycopg
 import redis
 
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 from gator import valkey
 
 START_SECONDS = 30

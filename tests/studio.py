@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from apps.backups.dumpers.base import Place
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 from gator import valkey
 from tests import servers
 from tests.databases import copy_database

@@ -8,4 +8,5 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         # Each registers itself: system checks, Celery's signals, the workers' sign of life.
-        from apps.core import checks, task_logs, workers  # noqa: F401
+        from apps.core import checks  # noqa: F401
+        from apps.core.running import task_logs, workers  # noqa: F401

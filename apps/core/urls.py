@@ -3,8 +3,9 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.core import health, metrics, resources
+from apps.core import resources
 from apps.core.api import Router
+from apps.core.running import health, metrics
 
 router = Router()
 router.register("audit", resources.AuditViewSet, "audit")

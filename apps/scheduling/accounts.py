@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from apps.core import leases
 from apps.core.fields import Sealed
+from apps.core.running import leases
 from apps.scheduling.models import SocialAccount
 from apps.scheduling.publishers.base import Renew, Temporary
 

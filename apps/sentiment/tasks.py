@@ -5,7 +5,7 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
-from apps.core import leases
+from apps.core.running import leases
 from apps.sentiment import reading, watching
 
 log = structlog.get_logger(__name__)

@@ -10,8 +10,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from apps.backups import checks, pitr, running
-from apps.core import health
 from apps.core.models import Alert
+from apps.core.running import health
 from tests.backups.conftest import needs_postgres
 from tests.databases import ON_POSTGRES
 

@@ -20,8 +20,8 @@ from apps.backups import checks, index, running, services, tasks
 from apps.backups.errors import BackupError, Busy, Damaged
 from apps.backups.metrics import of_backups
 from apps.backups.models import BackupJob, BackupRun
-from apps.core import health
 from apps.core.models import Alert, AuditEntry, User
+from apps.core.running import health
 from gator.celery import app as gator_celery
 from tests.backups.conftest import Home
 

@@ -23,7 +23,7 @@ from django.db import connection
 from apps.chat import replying, services
 from apps.chat.models import Conversation, Reply
 from apps.core.models import User
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 from apps.personas.models import Fact
 from tests.chat.clients import DOCS, documented, token_of
 from tests.servers import free_port

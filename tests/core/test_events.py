@@ -7,8 +7,9 @@ from django.db import models
 from django.utils import timezone
 from pytest_django import Settings
 
-from apps.core import audit, events, leases
+from apps.core import audit, events
 from apps.core.models import AppendOnlyError, AuditEntry, EventHandling, Lease, User
+from apps.core.running import leases
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,9 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from apps.core import health, leases, workers
 from apps.core.models import Lease
-from apps.core.workers import PREFIX, SignOfLife
+from apps.core.running import health, leases, workers
+from apps.core.running.workers import PREFIX, SignOfLife
 
 
 @pytest.fixture(autouse=True)

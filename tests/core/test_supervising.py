@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from apps.core import supervising
-from apps.core.processes import dying_with
-from apps.core.supervising import Part, Plan, RotatingLog
+from apps.core.running import supervising
+from apps.core.running.processes import dying_with
+from apps.core.running.supervising import Part, Plan, RotatingLog
 from tests.servers import free_port
 
 Supervise = Callable[..., subprocess.Popen[str]]
 # Grace periods of a tenth, so that hanging parts do not hold up the tests.
 HURRIED = (
-    "import sys; from pathlib import Path; from apps.core import supervising as s;"
+    "import sys; from pathlib import Path; from apps.core.running import supervising as s;"
     "s.GRACE_SECONDS, s.VALKEY_GRACE_SECONDS = 0.75, 0.15;"
     "sys.exit(s.Supervisor(s.Plan.load(Path(sys.argv[1]))).run())"
 )
@@ -189,5 +189,5 @@ def _turned(supervisor: supervising.Supervisor) -> bool:
 
 
 def test_the_supervisor_never_imports_django() -> None:
-    code = "import sys, apps.core.supervising; sys.exit('django' in sys.modules)"
+    code = "import sys, apps.core.running.supervising; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 from gator import valkey
 
 ROOT = Path(__file__).resolve().parents[2]

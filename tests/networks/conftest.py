@@ -16,7 +16,7 @@ import httpx
 import pytest
 from pytest_django import Settings
 
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 from apps.scheduling.publishers.base import Account
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 
 START_SECONDS = 60
 

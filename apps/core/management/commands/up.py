@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.core import starting
-from apps.core.supervising import STOP_SIGNALS
+from apps.core.running import starting
+from apps.core.running.supervising import STOP_SIGNALS
 
 
 class Command(BaseCommand):
@@ -44,5 +44,5 @@ class Command(BaseCommand):
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         sys.stdout.flush()
         sys.stderr.flush()
-        command = [sys.executable, "-m", "apps.core.supervising", str(plan)]
+        command = [sys.executable, "-m", "apps.core.running.supervising", str(plan)]
         os.execve(sys.executable, command, environment)

@@ -7,8 +7,8 @@ from celery import bootsteps, current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from apps.core import leases
 from apps.core.models import Lease
+from apps.core.running import leases
 
 log = structlog.get_logger(__name__)
 

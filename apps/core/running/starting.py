@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from apps.core import statistics
 from apps.core.models import User
-from apps.core.supervising import Part, Plan
+from apps.core.running.supervising import Part, Plan
 from gator import valkey
 
 KINDS = ("web", "worker", "beat")

@@ -20,8 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import Counter, GaugeMetricFamily, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from apps.core import beat, workers
 from apps.core.models import Lease
+from apps.core.running import beat, workers
 
 log = structlog.get_logger(__name__)
 

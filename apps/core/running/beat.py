@@ -7,7 +7,7 @@ import structlog
 from django.db import DatabaseError, close_old_connections
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from apps.core import leases
+from apps.core.running import leases
 
 log = structlog.get_logger(__name__)
 

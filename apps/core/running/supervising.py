@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from apps.core.processes import dying_with
+from apps.core.running.processes import dying_with
 
 # Everything is gone 10 s after Ctrl-C: parts get this long to end by themselves, Valkey the rest.
 GRACE_SECONDS = 7.5

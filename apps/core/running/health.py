@@ -17,8 +17,8 @@ from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from apps.core import beat, workers
 from apps.core.models import Lease
+from apps.core.running import beat, workers
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""The processes of a studio and their signs of life."""
