@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.running.metrics.measure_requests",
     "apps.core.middleware.RequestIdMiddleware",
-    "apps.core.problems.ApiProblemsMiddleware",
+    "apps.core.rest.problems.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.middleware.ContentSecurityMiddleware",
@@ -373,17 +373,17 @@ CHAT_HELP_TEXT = env.text(
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.core.auth.TokenAuthentication",
+        "apps.core.rest.auth.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.StaffWithModelPermission"],
-    "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.Newest",
-    "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilters"],
-    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.core.rest.permissions.StaffWithModelPermission"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.rest.pagination.Newest",
+    "DEFAULT_FILTER_BACKENDS": ["apps.core.rest.filters.StrictFilters"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.rest.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
-        "apps.core.throttling.AnonymousThrottle",
-        "apps.core.throttling.UserThrottle",
+        "apps.core.rest.throttling.AnonymousThrottle",
+        "apps.core.rest.throttling.UserThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": {
         "anon": env.rate("THROTTLE_ANON", "60/min"),
@@ -393,7 +393,7 @@ REST_FRAMEWORK = {
     },
     # How many proxies of our own stand in front: only their X-Forwarded-For is believed.
     "NUM_PROXIES": env.integer("TRUSTED_PROXIES", 0),
-    "EXCEPTION_HANDLER": "apps.core.problems.handle",
+    "EXCEPTION_HANDLER": "apps.core.rest.problems.handle",
     "PAGE_SIZE": 50,
 }
 SIMPLE_JWT = {
@@ -424,7 +424,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "apps.core.schema.describe_errors",
+        "apps.core.rest.schema.describe_errors",
     ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

@@ -10,9 +10,9 @@ from rest_framework.response import Response
 from apps.backups import services
 from apps.backups.errors import Busy, NotFound
 from apps.backups.models import BackupRun, What
-from apps.core.api import Resource
 from apps.core.errors import WrongState
-from apps.core.serializers import Strict
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Strict
 
 
 class RunOutput(serializers.ModelSerializer[BackupRun]):

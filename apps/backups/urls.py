@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from apps.backups.api import BackupViewSet
-from apps.core.api import Router
+from apps.core.rest.resources import Router
 
 router = Router()
 router.register("backups", BackupViewSet, "backup")

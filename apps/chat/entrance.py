@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from apps.chat import services
 from apps.chat.forms import SignInForm, SignUpForm
 from apps.core.models import User
-from apps.core.throttling import SignInByAddress, SignInByName, Throttle
+from apps.core.rest.throttling import SignInByAddress, SignInByName, Throttle
 from apps.personas.models import Persona
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -13,7 +13,7 @@ from apps.chat.api.messages import (
     SearchView,
 )
 from apps.chat.api.replies import MemoryViewSet, MyDataView, ReplyViewSet
-from apps.core.api import UUID_PATTERN, Router
+from apps.core.rest.resources import UUID_PATTERN, Router
 
 router = Router()
 router.register("conversations", ConversationViewSet, "conversation")

@@ -13,13 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from apps.core import auth, schema  # noqa: F401 - drf-spectacular finds its extension loaded
-from apps.core.api import ReadOnly, Shared
-from apps.core.filters import MomentFilter
 from apps.core.models import Alert, AuditEntry, User
-from apps.core.problems import Problem
-from apps.core.serializers import Strict, StrictModel, Text
-from apps.core.throttling import AnonymousThrottle, SignInByAddress, SignInByName, Throttle
+from apps.core.rest import auth, schema  # noqa: F401 - drf-spectacular finds its extension loaded
+from apps.core.rest.filters import MomentFilter
+from apps.core.rest.problems import Problem
+from apps.core.rest.resources import ReadOnly, Shared
+from apps.core.rest.serializers import Strict, StrictModel, Text
+from apps.core.rest.throttling import AnonymousThrottle, SignInByAddress, SignInByName, Throttle
 
 
 class SignIn(Strict):

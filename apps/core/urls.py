@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.core import resources
-from apps.core.api import Router
+from apps.core.rest.resources import Router
 from apps.core.running import health, metrics
 
 router = Router()

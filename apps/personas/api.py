@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core import audit
-from apps.core.api import ReadOnly, Shared
-from apps.core.serializers import Strict, StrictModel, Text
+from apps.core.rest.resources import ReadOnly, Shared
+from apps.core.rest.serializers import Strict, StrictModel, Text
 from apps.personas import services
 from apps.personas.models import Fact, Hold, Persona
 

@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from apps.core.api import Router
+from apps.core.rest.resources import Router
 from apps.personas import api
 
 router = Router()

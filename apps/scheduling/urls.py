@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from apps.core.api import UUID_PATTERN, Router
+from apps.core.rest.resources import UUID_PATTERN, Router
 from apps.scheduling import files, wall
 from apps.scheduling.api.accounts import AccountViewSet, NetworksView
 from apps.scheduling.api.authoring import DraftRunViewSet, PersonaDraftsView

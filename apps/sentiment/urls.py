@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from apps.core.api import UUID_PATTERN, Router
+from apps.core.rest.resources import UUID_PATTERN, Router
 from apps.sentiment.api import analysing, comments, reports, rows
 
 router = Router()

@@ -19,8 +19,8 @@ from django.db import transaction
 from apps.chat.models import Reply
 from apps.chat.protocol import CLIENT_EVENTS
 from apps.chat.urls import api
-from apps.core.api import UUID_PATTERN
 from apps.core.models import User
+from apps.core.rest.resources import UUID_PATTERN
 from apps.personas.models import Persona
 from tests.chat.clients import token_of
 from tests.chat.conftest import Connect, Socket, db

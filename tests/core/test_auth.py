@@ -18,8 +18,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from apps.core.auth import RefreshToken
 from apps.core.models import Alert, AuditEntry, User
+from apps.core.rest.auth import RefreshToken
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -119,7 +119,7 @@ def test_a_crash_before_the_answer_is_kept_undoes_the_work(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("apps.core.idempotency._keep", crash)
+        patch.setattr("apps.core.rest.idempotency._keep", crash)
         with pytest.raises(Killed):
             nova(as_kei)
     assert not Persona.objects.exists()

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from apps.core.problems import TITLES
+from apps.core.rest.problems import TITLES
 from apps.personas.models import Persona
 from apps.scheduling import services
 

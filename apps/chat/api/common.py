@@ -10,8 +10,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 
 from apps.chat.models import Conversation, Message
-from apps.core.api import Shared
 from apps.core.models import User
+from apps.core.rest.resources import Shared
 
 SEE_ALL = "chat.view_conversation"
 

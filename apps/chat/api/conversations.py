@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from apps.chat import services, shapes
 from apps.chat.api.common import ChatView, PersonShape, conversations_for
 from apps.chat.models import Conversation, Membership, Message
-from apps.core.api import Resource
 from apps.core.models import User
-from apps.core.pagination import Newest
-from apps.core.serializers import Id, Strict, Text
+from apps.core.rest.pagination import Newest
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Id, Strict, Text
 from apps.personas.models import Persona
 
 

@@ -25,7 +25,7 @@ from apps.chat.api.common import (
 )
 from apps.chat.attachments import IMAGES
 from apps.chat.models import Attachment, Membership, Message
-from apps.core.serializers import Id, Strict, Text
+from apps.core.rest.serializers import Id, Strict, Text
 
 MOST = 200
 INLINE = {mime for mime, _ in IMAGES.values()}

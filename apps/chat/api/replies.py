@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from apps.chat import services
 from apps.chat.api.common import ChatView, conversations_for
 from apps.chat.models import FanMemory, Reply, ReplyVersion
-from apps.core.api import ReadOnly
-from apps.core.serializers import Strict, Text
+from apps.core.rest.resources import ReadOnly
+from apps.core.rest.serializers import Strict, Text
 
 
 class VersionShape(serializers.ModelSerializer[ReplyVersion]):

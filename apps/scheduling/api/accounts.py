@@ -10,8 +10,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource, Shared
-from apps.core.serializers import Id, Link, Strict, Text
+from apps.core.rest.resources import Resource, Shared
+from apps.core.rest.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import connecting, health, keeping, services, slots
 from apps.scheduling.api.slots import SlotsInput, SlotsOutput, slots_of

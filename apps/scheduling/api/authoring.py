@@ -9,8 +9,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource, Shared
-from apps.core.serializers import Id, Moment, Strict, Text
+from apps.core.rest.resources import Resource, Shared
+from apps.core.rest.serializers import Id, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import authoring
 from apps.scheduling.api.drafts import MOST_ACCOUNTS, found

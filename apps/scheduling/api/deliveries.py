@@ -10,8 +10,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
-from apps.core.serializers import Link, Strict
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Link, Strict
 from apps.scheduling import services, unpublishing
 from apps.scheduling.models import Attempt, Delivery, Measurement
 from apps.scheduling.networks import publishers

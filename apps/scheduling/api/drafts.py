@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from apps.core.serializers import Id, Link, Moment, Strict, Text
+from apps.core.rest.serializers import Id, Link, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import composing
 from apps.scheduling.api.accounts import persona_of

@@ -12,9 +12,9 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
 from apps.core.errors import Refused
-from apps.core.serializers import Id, Strict, Text
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Id, Strict, Text
 from apps.core.tables import UnreadableFile, uploaded
 from apps.personas.models import Persona
 from apps.scheduling import bulk

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core import audit
-from apps.core.api import ReadOnly, Resource
-from apps.core.serializers import Id, Link, Strict, Text
+from apps.core.rest.resources import ReadOnly, Resource
+from apps.core.rest.serializers import Id, Link, Strict, Text
 from apps.personas.models import Persona
 from apps.scheduling import hooking
 from apps.scheduling.api.accounts import persona_of

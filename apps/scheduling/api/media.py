@@ -8,9 +8,9 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
-from apps.core.parsers import StrictJSONParser
-from apps.core.serializers import Strict, StrictModel, Text
+from apps.core.rest.parsers import StrictJSONParser
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Strict, StrictModel, Text
 from apps.scheduling import keeping, services
 from apps.scheduling.models import Media
 

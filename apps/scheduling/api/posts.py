@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.filters import MomentFilter
+from apps.core.rest.filters import MomentFilter
 from apps.scheduling import approving, keeping, services, slots, unpublishing
 from apps.scheduling.api.deliveries import SHOWN, DeliveryOutput, network_choices
 from apps.scheduling.api.drafts import PostInput, SeedInput

@@ -8,9 +8,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
 from apps.core.errors import Refused
-from apps.core.serializers import Id, Strict
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Id, Strict
 from apps.scheduling import services, slots
 from apps.scheduling.api.drafts import LONGEST_WAIT, Content
 from apps.scheduling.models import Evergreen, Post, SocialAccount

@@ -12,9 +12,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Resource
 from apps.core.errors import Refused
-from apps.core.serializers import Strict, Text
+from apps.core.rest.resources import Resource
+from apps.core.rest.serializers import Strict, Text
 from apps.personas.models import validate_time_zone
 from apps.scheduling import planning, recurrence, repeating, services
 from apps.scheduling.api.drafts import Content

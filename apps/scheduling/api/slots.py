@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.core.serializers import Strict
+from apps.core.rest.serializers import Strict
 from apps.scheduling import recurrence, slots
 from apps.scheduling.models import QueueSlot, SocialAccount
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from apps.core.serializers import Strict, StrictModel, Text
+from apps.core.rest.serializers import Strict, StrictModel, Text
 from apps.personas.api import Kept
 from apps.scheduling.approving import LONGEST_COMMENT
 from apps.scheduling.models import HashtagSet, PostComment, Template

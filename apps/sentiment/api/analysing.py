@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Shared
-from apps.core.serializers import Id, Moment, Strict, Text
+from apps.core.rest.resources import Shared
+from apps.core.rest.serializers import Id, Moment, Strict, Text
 from apps.personas.models import Persona
 from apps.sentiment import engaging, importing, services
 from apps.sentiment.engines.base import EMOTIONS, INTENTS, Analysis, label_for

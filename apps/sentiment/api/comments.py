@@ -10,9 +10,9 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import ReadOnly, Resource
 from apps.core.errors import Refused
-from apps.core.serializers import Id, Strict, StrictModel, Text
+from apps.core.rest.resources import ReadOnly, Resource
+from apps.core.rest.serializers import Id, Strict, StrictModel, Text
 from apps.core.tables import UnreadableFile, uploaded
 from apps.personas.models import Persona
 from apps.sentiment import importing, services

@@ -10,8 +10,8 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import Shared
-from apps.core.serializers import Id, Strict
+from apps.core.rest.resources import Shared
+from apps.core.rest.serializers import Id, Strict
 from apps.personas.models import Persona
 from apps.sentiment import reporting
 from apps.sentiment.api.analysing import persona_of

@@ -11,9 +11,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import ReadOnly, Resource
-from apps.core.filters import MomentFilter
-from apps.core.serializers import Id, Strict, StrictModel, Text
+from apps.core.rest.filters import MomentFilter
+from apps.core.rest.resources import ReadOnly, Resource
+from apps.core.rest.serializers import Id, Strict, StrictModel, Text
 from apps.personas.api import Kept
 from apps.sentiment import correcting, services
 from apps.sentiment.api.analysing import CommentText

@@ -43,7 +43,7 @@ KEY = {
 class BearerToken(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """`Authorization: Bearer <access>`."""
 
-    target_class = "apps.core.auth.TokenAuthentication"
+    target_class = "apps.core.rest.auth.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.models import ReplayableResponse, User
-from apps.core.problems import Problem, typed
+from apps.core.rest.problems import Problem, typed
 from apps.core.tasks import REPLAYS_KEPT
 
 HEADER = "Idempotency-Key"

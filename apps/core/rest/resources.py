@@ -1,4 +1,4 @@
-"""What every API endpoint shares: the bases of views and the router."""
+"""The bases of every API view, and the router."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
-from apps.core import idempotency, throttling
 from apps.core.models import User
+from apps.core.rest import idempotency, throttling
 
 UUID_PATTERN = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # A form around the file: names, boundaries, the description.

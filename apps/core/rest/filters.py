@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
-from apps.core.serializers import Moment
+from apps.core.rest.serializers import Moment
 
 
 class StrictFilters(DjangoFilterBackend):  # type: ignore[misc]
