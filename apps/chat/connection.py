@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from apps.chat import databases, history, identity, joining, ledger, protocol, services, typing
+from apps.chat import databases, history, identity, joining, mentions, protocol, services, typing
 from apps.chat.hub import Hub
 from apps.chat.identity import Identity
 from apps.chat.ledger import Draft, Outcome, Refusal
@@ -241,7 +241,7 @@ class Connection:
         client_id = frame.get("client_id")
         if room.role_of(self.user_id) is None:
             raise BadFrame("not_member", client_id=client_id)
-        asked = ledger.handles_in(frame["content"], room.roster.personas)
+        asked = mentions.handles_in(frame["content"], room.roster.personas)
         if (persona_id := frame.get("persona_id")) is not None:
             if persona_id not in room.roster.personas:
                 raise BadFrame("persona_not_here", client_id=client_id)

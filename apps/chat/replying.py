@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.chat import changes, fanout, history, ledger, memory, mood, protocol, shapes
+from apps.chat import changes, fanout, history, ledger, memory, mentions, mood, protocol, shapes
 from apps.chat import refusing as reasons
 from apps.chat.fanout import Packet
 from apps.chat.ledger import Draft, Stored
@@ -249,7 +249,7 @@ def _store(reply: Reply, text: str, tellings: list[Packet]) -> UUID:
         sender_name=reply.persona.name,
         is_ai=True,
         depth=trigger.depth + 1 if trigger.persona_id else 0,
-        asked=ledger.handles_in(text, ledger.persona_handles(reply.conversation_id)),
+        asked=mentions.handles_in(text, mentions.persona_handles(reply.conversation_id)),
     )
     [stored] = ledger.append([draft])
     assert isinstance(stored, Stored)

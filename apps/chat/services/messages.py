@@ -10,7 +10,8 @@ from django.db import transaction
 from apps.chat import attachments, changes, fanout, messaging, protocol, searching, shapes, tasks
 from apps.chat.changes import locked
 from apps.chat.fanout import Packet
-from apps.chat.ledger import Draft, Refusal, Stored, handles_in, persona_handles
+from apps.chat.ledger import Draft, Refusal, Stored
+from apps.chat.mentions import handles_in, persona_handles
 from apps.chat.models import Attachment, Conversation, Membership, Message
 from apps.chat.services.asking import Refused, check_not_banned, role_of
 from apps.core.models import User
