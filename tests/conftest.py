@@ -141,7 +141,7 @@ def kei(db: None) -> User:
     user.user_permissions.set(
         Permission.objects.filter(
             content_type__app_label__in=["personas", "scheduling", "sentiment"]
-        )
+        ).values_list("pk", flat=True)
     )
     return user
 

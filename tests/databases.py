@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, connections
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from apps.backups.dumpers.base import Place
@@ -69,22 +70,31 @@ def django_db_modify_db_settings(
 ) -> None:
     creation: Any = connection.creation
     copy_database(migrated, creation._get_test_db_name())
-    if ON_POSTGRES:
-        operations: Any = type(connection.ops)
-        operations.sql_flush = _empty_what_is_filled
+    operations: Any = type(connection.ops)
+    operations.sql_flush = _empty_what_is_filled
+    cases: Any = TransactionTestCase
+    cases._fixture_teardown = _flush
+
+
+# Made with the tables, and the same for ever: emptied, they would be made anew after every test.
+KEPT = {"django_content_type", "auth_permission"}
+
+
+def _flush(self: Any) -> None:
+    call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
 
 
 def _empty_what_is_filled(self: Any, style: Any, tables: list[str], **options: bool) -> list[str]:
     """TRUNCATE makes new files for every table, a second for all of them; most are empty."""
     filled = " UNION ALL ".join(
-        f"SELECT '{table}' WHERE EXISTS (SELECT FROM {self.quote_name(table)})"
-        for table in sorted(tables)
+        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {self.quote_name(table)})"
+        for table in sorted(set(tables) - KEPT)
     )
     with self.connection.cursor() as cursor:
         cursor.execute(filled)
         names = [name for (name,) in cursor.fetchall()]
-    return [
-        # Without foreign keys and triggers, and so in any order.
-        "SET LOCAL session_replication_role = replica",
-        *(f"DELETE FROM {self.quote_name(name)}" for name in names),
-    ]
+    deletions = [f"DELETE FROM {self.quote_name(name)}" for name in names]
+    # Without foreign keys and triggers, and so in any order; SQLite looks at the end.
+    return (
+        ["SET LOCAL session_replication_role = replica", *deletions] if ON_POSTGRES else deletions
+    )
